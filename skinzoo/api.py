@@ -1,0 +1,63 @@
+"""Everything that a plugin author imports."""
+
+from skinzoo.errors import DataError, ModelError, PluginError, SkinzooError, UsageError
+from skinzoo.extras import require
+from skinzoo.hookspecs import hookimpl
+from skinzoo.specs import (
+    AttentionSpec,
+    BackboneRequest,
+    BackboneSpec,
+    Cut,
+    DatasetFacts,
+    DatasetRequest,
+    DatasetSpec,
+    FusionRequest,
+    FusionSpec,
+    Head,
+    LossRequest,
+    LossSpec,
+    MetadataLayout,
+    MetricSpec,
+    ParameterCounts,
+    PublishedResult,
+    RecipeSpec,
+    RemoteFile,
+    Source,
+    VariantSpec,
+    Vocabularies,
+)
+from skinzoo.vocabulary import LOCALIZATION, SEX, Vocabulary
+
+__all__ = [
+    "LOCALIZATION",
+    "SEX",
+    "AttentionSpec",
+    "BackboneRequest",
+    "BackboneSpec",
+    "Cut",
+    "DataError",
+    "DatasetFacts",
+    "DatasetRequest",
+    "DatasetSpec",
+    "FusionRequest",
+    "FusionSpec",
+    "Head",
+    "LossRequest",
+    "LossSpec",
+    "MetadataLayout",
+    "MetricSpec",
+    "ModelError",
+    "ParameterCounts",
+    "PluginError",
+    "PublishedResult",
+    "RecipeSpec",
+    "RemoteFile",
+    "SkinzooError",
+    "Source",
+    "UsageError",
+    "VariantSpec",
+    "Vocabularies",
+    "Vocabulary",
+    "hookimpl",
+    "require",
+]

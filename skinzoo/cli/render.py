@@ -1,0 +1,71 @@
+"""The only place that prints: tables, JSON, notices and errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from skinzoo.errors import SkinzooError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console on the current stdout or stderr; made anew so that redirected streams are honoured."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def line(text: str = "") -> None:
+    """Print one plain line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def notice(text: str) -> None:
+    """Print one plain line on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def error(failure: SkinzooError) -> None:
+    """Print an expected failure as one line on stderr."""
+    notice(f"Error: {' '.join(str(failure).split())}")
+
+
+def json_document(value: Any) -> None:
+    """Print a value as JSON on stdout; strict JSON, so NaN must not be in it."""
+    line(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print a table on stdout.
+
+    Args:
+        columns: Column titles.
+        rows: Cells, as many in a row as there are columns.
+        right: Titles of the columns that are aligned to the right.
+    """
+    from rich import box
+    from rich.table import Table
+
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        out.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        out.add_row(*row)
+    console().print(out)
+
+
+def fields(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and values in two columns on stdout."""
+    from rich.table import Table
+
+    out = Table.grid(padding=(0, 2))
+    out.add_column(style="bold", no_wrap=True)
+    out.add_column(overflow="fold")
+    for name, value in pairs:
+        out.add_row(name, value)
+    console().print(out)

@@ -1,0 +1,100 @@
+"""The closed vocabularies of sex and localization, and the one lookup from strings to indices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+OUT_OF_VOCABULARY = 0
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A fixed, ordered set of terms; index 0 is kept for whatever is not among them.
+
+    Index i + 1 belongs to `terms[i]`. The empty string means `unknown`. Terms are compared after
+    stripping ASCII white space and lowering ASCII letters, as TensorFlow's string operations do, so that
+    this lookup and the one in an exported graph agree on every input.
+
+    Args:
+        name: The property's name, `sex` or `localization`.
+        terms: The lower-case terms in index order; must contain `unknown`.
+    """
+
+    name: str
+    terms: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if UNKNOWN not in self.terms:
+            raise ValueError(f"`terms` of vocabulary '{self.name}' must contain 'unknown'.")
+        if len(set(self.terms)) != len(self.terms):
+            raise ValueError(f"`terms` of vocabulary '{self.name}' must not repeat. Received: {self.terms}")
+        if any(normalise(term) != term.encode() for term in self.terms):
+            raise ValueError(f"`terms` of vocabulary '{self.name}' must be lower case without outer spaces.")
+
+    @property
+    def size(self) -> int:
+        """Number of indices, the out-of-vocabulary one included."""
+        return len(self.terms) + 1
+
+    @property
+    def unknown_index(self) -> int:
+        """Index of `unknown`, which stands for a missing value."""
+        return self.terms.index(UNKNOWN) + 1
+
+    def table(self) -> dict[bytes, int]:
+        """Return every normalised string that has an index of its own, the empty one included."""
+        return {b"": self.unknown_index} | {term.encode(): i for i, term in enumerate(self.terms, start=1)}
+
+    def indices(self, values: Iterable[object]) -> np.ndarray:
+        """Look strings up.
+
+        Args:
+            values: Strings; None and NaN count as missing.
+
+        Returns:
+            int32 array of shape `(len(values),)`.
+        """
+        import numpy as np
+
+        table = self.table()
+        return np.array(
+            [table.get(normalise(_text(value)), OUT_OF_VOCABULARY) for value in values], dtype=np.int32
+        )
+
+
+def normalise(text: str) -> bytes:
+    """Return the form in which terms are compared."""
+    return text.encode("utf-8", "surrogatepass").strip().lower()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+SEX = Vocabulary("sex", ("female", "male", UNKNOWN))
+LOCALIZATION = Vocabulary(
+    "localization",
+    (
+        "abdomen",
+        "acral",
+        "back",
+        "chest",
+        "ear",
+        "face",
+        "foot",
+        "genital",
+        "hand",
+        "lower extremity",
+        "neck",
+        "scalp",
+        "trunk",
+        UNKNOWN,
+        "upper extremity",
+    ),
+)

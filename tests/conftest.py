@@ -1,0 +1,54 @@
+"""Options, real data and isolation shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config, items):
+    skips = []
+    if not config.getoption("--slow"):
+        skips.append(("slow", "slow: run with --slow"))
+    if shared_folder() is None:
+        skips.append(("realdata", "real data absent: set SKINZOO_TEST_SHARED to a folder with data/ and weights/"))
+    for item in items:
+        for marker, reason in skips:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def shared_folder():
+    """Return the folder with real data and weights, or None."""
+    candidate = Path(os.environ.get("SKINZOO_TEST_SHARED", ROOT.parent / "shared"))
+    return candidate if (candidate / "data").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder with data/ and weights/; only for tests marked realdata."""
+    return shared_folder()
+
+
+@pytest.fixture(scope="session")
+def ham10000(shared):
+    return shared / "data" / "ham10000"
+
+
+@pytest.fixture(autouse=True)
+def isolated_home(tmp_path_factory, monkeypatch):
+    """Keep caches, runs and settings of the person who runs the tests out of them."""
+    monkeypatch.setenv("SKINZOO_HOME", str(tmp_path_factory.mktemp("home")))
+    for variable in ("SKINZOO_DATA", "SKINZOO_PLUGINS", "SKINZOO_DISABLED_PLUGINS"):
+        monkeypatch.delenv(variable, raising=False)
