@@ -30,7 +30,10 @@ GROUP = hookspecs.PROJECT
 ALLOW_VARIABLE = "SKINZOO_PLUGINS"
 BLOCK_VARIABLE = "SKINZOO_DISABLED_PLUGINS"
 
-SPEC_HOOKS: dict[str, type[Spec]] = {f"skinzoo_{spec.kind}s": spec for spec in SPEC_TYPES}
+SPEC_HOOKS: dict[str, type[Spec]] = {
+    f"skinzoo_{spec.kind.removesuffix('s')}{'ses' if spec.kind.endswith('s') else 's'}": spec
+    for spec in SPEC_TYPES
+}
 HOOK_NAMES: tuple[str, ...] = tuple(name for name in vars(hookspecs) if name.startswith("skinzoo_"))
 
 
