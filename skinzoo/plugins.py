@@ -91,7 +91,7 @@ class Plugin:
             return []
         try:
             results: list[Any] = getattr(self.manager.hook, hook)(**arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"Plugin {self.provider} failed in its hook `{hook}`: {describe(error)}",
                 hint=f"Disable it with {BLOCK_VARIABLE}={self.provider.plugin}",
@@ -175,7 +175,10 @@ def _refuse_misspelt(hooks: Sequence[str]) -> None:
 
 def _call_spec_hook(manager: pluggy.PluginManager, hook: str) -> Iterator[Spec]:
     expected = SPEC_HOOKS[hook]
-    for result in getattr(manager.hook, hook)():
+    results = getattr(manager.hook, hook)()
+    if not results:
+        raise PluginError(f"`{hook}` must return a list of {expected.__name__}. Received: None")
+    for result in results:
         if isinstance(result, str | bytes | Spec) or not isinstance(result, Iterable):
             raise PluginError(f"`{hook}` must return a list of {expected.__name__}. Received: {result!r}")
         for spec in result:
@@ -188,7 +191,7 @@ def _call_spec_hook(manager: pluggy.PluginManager, hook: str) -> Iterator[Spec]:
 
 
 def _check_spec(hook: str, spec: Spec) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", spec.name):
+    if not isinstance(spec.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", spec.name):
         raise PluginError(
             f"`{hook}`: names must be lower-case letters, digits, '_', '-' and '.'. Received: '{spec.name}'"
         )

@@ -93,6 +93,21 @@ class Registry:
         """Return the names of a kind that match a shell-style pattern, in order of registration."""
         return [part.name for part in self.parts(kind, pattern)]
 
+    def matching(self, kind: str, pattern: str) -> list[Part]:
+        """Return the parts of a kind that match a shell-style pattern, at least one.
+
+        Raises:
+            DuplicateNameError: Only contested names match.
+            UnknownNameError: Nothing matches.
+        """
+        parts = self.parts(kind, pattern)
+        if parts:
+            return parts
+        for conflict_kind, name in self._conflicts:
+            if conflict_kind == kind and fnmatch.fnmatchcase(name, pattern.lower()):
+                self.part(kind, name)
+        raise self._unknown(kind, pattern)
+
     def part(self, kind: str, name: str) -> Part:
         """Return one part.
 
@@ -135,14 +150,15 @@ class Registry:
 
     def _unknown(self, kind: str | None, name: str) -> UnknownNameError:
         known = sorted({part_name for part_kind, part_name in self._parts if kind in (None, part_kind)})
-        match = nearest(name, known)
-        hint = f"Did you mean '{match}'?" if match else "See: skinzoo list" + (
-            f" --kind {kind}" if kind else ""
+        match = nearest(name.strip("*?"), known)
+        hint = (
+            f"Did you mean '{match}'?" if match else "See: skinzoo list" + (f" --kind {kind}" if kind else "")
         )
         if self.failed:
             names = ", ".join(plugin.provider.plugin for plugin in self.failed)
             hint += f" (Plugins that failed to load: {names}; see: skinzoo plugins)"
-        return UnknownNameError(f"No {kind or 'part'} is named '{name}'.", hint=hint)
+        verb = "matches" if any(sign in name for sign in "*?[") else "is named"
+        return UnknownNameError(f"No {kind or 'part'} {verb} '{name}'.", hint=hint)
 
 
 @functools.cache

@@ -17,7 +17,12 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console on the current stdout or stderr; made anew so that redirected streams are honoured."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def width() -> int:
+    """Return the width of the terminal in columns."""
+    return console().width
 
 
 def line(text: str = "") -> None:
@@ -57,6 +62,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
     for row in rows:
         out.add_row(*row)
     console().print(out)
+
+
+def heading(text: str) -> None:
+    """Print a heading on stdout."""
+    from rich.text import Text
+
+    console().print(Text(text, style="bold"))
+
+
+def paragraph(text: str) -> None:
+    """Print text on stdout, wrapped at the terminal's width."""
+    from rich.text import Text
+
+    console().print(Text(text))
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> None:
