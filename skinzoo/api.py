@@ -1,5 +1,6 @@
 """Everything that a plugin author imports."""
 
+from skinzoo.applications import keras_application
 from skinzoo.errors import DataError, ModelError, PluginError, SkinzooError, UsageError
 from skinzoo.extras import require
 from skinzoo.hookspecs import hookimpl
@@ -59,5 +60,6 @@ __all__ = [
     "Vocabularies",
     "Vocabulary",
     "hookimpl",
+    "keras_application",
     "require",
 ]

@@ -1,0 +1,1 @@
+"""Backbones and their Soft-Attention variants: one module, one entry point each."""

@@ -1,0 +1,36 @@
+"""EfficientNetB2 and its Soft-Attention variant."""
+
+from skinzoo.api import BackboneSpec, Cut, hookimpl, keras_application
+from skinzoo_zoo.licences import KERAS_APPLICATIONS
+from skinzoo_zoo.papers import EFFICIENTNET
+from skinzoo_zoo.variants import soft_attention_variant
+
+BACKBONE = BackboneSpec(
+    name="efficientnetb2",
+    title="EfficientNetB2",
+    source=EFFICIENTNET,
+    build=keras_application("EfficientNetB2"),
+    input_size=260,
+    preprocess="identity",
+    cuts=(
+        Cut(
+            name="block7b_activation",
+            anchor="block7b_activation",
+            feature_map=(9, 9, 2112),
+            notes="our choice: the last depthwise activation; the papers' rule would give a 1x1 squeeze layer",
+        ),
+    ),
+    licence=KERAS_APPLICATIONS,
+    size_mb=36,
+    depth=186,
+)
+
+
+@hookimpl
+def skinzoo_backbones():
+    return [BACKBONE]
+
+
+@hookimpl
+def skinzoo_variants():
+    return [soft_attention_variant(BACKBONE)]

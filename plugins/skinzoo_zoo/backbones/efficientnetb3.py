@@ -1,0 +1,36 @@
+"""EfficientNetB3 and its Soft-Attention variant."""
+
+from skinzoo.api import BackboneSpec, Cut, hookimpl, keras_application
+from skinzoo_zoo.licences import KERAS_APPLICATIONS
+from skinzoo_zoo.papers import EFFICIENTNET
+from skinzoo_zoo.variants import soft_attention_variant
+
+BACKBONE = BackboneSpec(
+    name="efficientnetb3",
+    title="EfficientNetB3",
+    source=EFFICIENTNET,
+    build=keras_application("EfficientNetB3"),
+    input_size=300,
+    preprocess="identity",
+    cuts=(
+        Cut(
+            name="block7b_activation",
+            anchor="block7b_activation",
+            feature_map=(10, 10, 2304),
+            notes="our choice: the last depthwise activation; the papers' rule would give a 1x1 squeeze layer",
+        ),
+    ),
+    licence=KERAS_APPLICATIONS,
+    size_mb=48,
+    depth=210,
+)
+
+
+@hookimpl
+def skinzoo_backbones():
+    return [BACKBONE]
+
+
+@hookimpl
+def skinzoo_variants():
+    return [soft_attention_variant(BACKBONE)]
