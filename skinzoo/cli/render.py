@@ -80,11 +80,19 @@ def paragraph(text: str) -> None:
 
 def fields(pairs: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns on stdout."""
+    rows(pairs, name_style="bold")
+
+
+def rows(cells: Sequence[Sequence[str]], *, name_style: str = "") -> None:
+    """Print cells in columns without titles on stdout; only the last column wraps."""
     from rich.table import Table
 
+    if not cells:
+        return
     out = Table.grid(padding=(0, 2))
-    out.add_column(style="bold", no_wrap=True)
-    out.add_column(overflow="fold")
-    for name, value in pairs:
-        out.add_row(name, value)
+    for i in range(len(cells[0])):
+        last = i == len(cells[0]) - 1
+        out.add_column(style=name_style if i == 0 else "", no_wrap=not last, overflow="fold")
+    for row in cells:
+        out.add_row(*row)
     console().print(out)
