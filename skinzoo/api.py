@@ -1,7 +1,7 @@
 """Everything that a plugin author imports."""
 
 from skinzoo.applications import keras_application
-from skinzoo.errors import DataError, ModelError, PluginError, SkinzooError, UsageError
+from skinzoo.errors import DataError, ModelError, PluginError, SkinzooError, UsageError, one_of
 from skinzoo.extras import require
 from skinzoo.hookspecs import hookimpl
 from skinzoo.specs import (
@@ -61,5 +61,6 @@ __all__ = [
     "Vocabulary",
     "hookimpl",
     "keras_application",
+    "one_of",
     "require",
 ]

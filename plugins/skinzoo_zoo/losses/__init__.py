@@ -1,0 +1,1 @@
+"""Losses between one-hot (or soft) labels and class probabilities; one module a family."""
