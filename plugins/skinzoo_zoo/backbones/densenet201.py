@@ -25,9 +25,7 @@ BACKBONE = BackboneSpec(
     size_mb=80,
     depth=402,
     published_parameters=20_013_928,
-    notes=(
-        "The notebooks scaled the input to -1..1; the ImageNet weights expect mean and deviation, which is used here.",
-    ),
+    notes=("The notebooks scaled to -1..1; the weights expect what is used here.",),
 )
 
 

@@ -17,7 +17,7 @@ BACKBONE = BackboneSpec(
             name="block7b_activation",
             anchor="block7b_activation",
             feature_map=(9, 9, 2112),
-            notes="our choice: the last depthwise activation; the papers' rule would give a 1x1 squeeze layer",
+            notes="our choice: the last depthwise activation (the papers' rule gives a 1x1 squeeze)",
         ),
     ),
     licence=KERAS_APPLICATIONS,

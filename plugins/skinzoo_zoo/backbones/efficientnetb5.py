@@ -17,7 +17,7 @@ BACKBONE = BackboneSpec(
             name="block7c_activation",
             anchor="block7c_activation",
             feature_map=(15, 15, 3072),
-            notes="our choice: the last depthwise activation; the papers' rule would give a 1x1 squeeze layer",
+            notes="our choice: the last depthwise activation (the papers' rule gives a 1x1 squeeze)",
         ),
     ),
     licence=KERAS_APPLICATIONS,

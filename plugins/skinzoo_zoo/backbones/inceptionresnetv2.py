@@ -17,14 +17,8 @@ BACKBONE = BackboneSpec(
         Cut(
             name="block8_9_branch",
             anchor="block8_8_ac",
-            path=(
-                "Conv2D",
-                "BatchNormalization",
-            ),
-            leads_to=(
-                "Activation",
-                "Concatenate",
-            ),
+            path=("Conv2D", "BatchNormalization"),
+            leads_to=("Activation", "Concatenate"),
             feature_map=(8, 8, 192),
             notes="batch normalisation of the first branch of the ninth block8, before its ReLU",
         ),

@@ -31,10 +31,7 @@ BACKBONE = BackboneSpec(
         Cut(
             name="expanded_conv_13_squeeze_excite_conv_1",
             anchor="expanded_conv_13_squeeze_excite_conv_1",
-            path=(
-                "Add",
-                "ReLU",
-            ),
+            path=("Add", "ReLU"),
             scale=1 / 6,
             feature_map=(1, 1, 960),
             notes="the papers' cut -44: the squeeze-excite gates of block 13",

@@ -17,7 +17,7 @@ BACKBONE = BackboneSpec(
             name="block5_conv3",
             anchor="block5_conv3",
             feature_map=(14, 14, 512),
-            notes="our choice: the last convolution, so that the attention module takes the place of the last pooling",
+            notes="our choice: the last convolution; the module then takes the last pooling's place",
         ),
     ),
     licence=KERAS_APPLICATIONS,

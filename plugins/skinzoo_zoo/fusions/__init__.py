@@ -77,12 +77,12 @@ def skinzoo_fusions() -> list[FusionSpec]:
         ),
         FusionSpec(
             name="mlp",
-            title="Two blocks of Dense 256 with batch normalisation and dropout 0.4; properties masked in training",
+            title="Two Dense 256 with batch normalisation and dropout 0.4; properties masked in training",
             source=_GESSERT,
             build=mlp,
             notes=(
-                "A masked property becomes what an unknown one is in our encoding; the paper encodes a missing "
-                "age as -5 and a missing sex as zeros.",
+                "A masked property becomes what an unknown one is in our encoding; the paper encodes a "
+                "missing age as -5 and a missing sex as zeros.",
             ),
         ),
         FusionSpec(
