@@ -132,8 +132,10 @@ def plugin_from_object(name: str, plugin: object, *, distribution: str = "", ver
 def _load(found: Iterable[EntryPoint], environment: os._Environ[str] | dict[str, str]) -> Iterator[Plugin]:
     allowed = _names(environment.get(ALLOW_VARIABLE))
     blocked = _names(environment.get(BLOCK_VARIABLE)) or frozenset()
-    for entry_point in sorted(found, key=lambda e: (_provider(e).distribution != GROUP, e.name, e.value)):
-        provider = _provider(entry_point)
+    known: dict[int, tuple[str, str]] = {}
+    provided = [(_provider(entry_point, known), entry_point) for entry_point in found]
+    provided.sort(key=lambda pair: (pair[0].distribution != GROUP, pair[1].name, pair[1].value))
+    for provider, entry_point in provided:
         names = {_canonical(provider.plugin), _canonical(provider.distribution)}
         if names & blocked:
             yield Plugin(provider, entry_point.value, "disabled", problem=f"named in {BLOCK_VARIABLE}")
@@ -206,10 +208,14 @@ def _failed(provider: Provider, target: str, problem: str, error: BaseException)
     return Plugin(provider, target, "failed", problem=problem, error=error)
 
 
-def _provider(entry_point: EntryPoint) -> Provider:
-    if entry_point.dist is None:
+def _provider(entry_point: EntryPoint, known: dict[int, tuple[str, str]]) -> Provider:
+    distribution = entry_point.dist
+    if distribution is None:
         return Provider(entry_point.name, "unknown", "0")
-    return Provider(entry_point.name, entry_point.dist.name, entry_point.dist.version)
+    # Reading a distribution's name parses its whole metadata file, every time: once for all its plugins.
+    if id(distribution) not in known:
+        known[id(distribution)] = (distribution.name, distribution.version)
+    return Provider(entry_point.name, *known[id(distribution)])
 
 
 def _names(variable: str | None) -> frozenset[str] | None:

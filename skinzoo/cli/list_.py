@@ -14,8 +14,6 @@ from skinzoo.cli.completion import LISTED_KINDS, names_of, one_of_these
 from skinzoo.cli.notices import plugin_notices
 from skinzoo.specs import VariantSpec
 
-FULL_WIDTH = 118
-
 
 @dataclass(frozen=True)
 class Column:
@@ -25,11 +23,17 @@ class Column:
         title: Its title.
         cell: Takes a part's document and returns the cell.
         right: Whether it is aligned to the right.
+        wrap: Whether it wraps where the terminal is narrow.
     """
 
     title: str
     cell: Callable[[dict[str, Any]], str]
     right: bool = False
+    wrap: bool = False
+
+
+_PROVIDER = Column("provider", lambda part: part["provider"]["distribution"])
+_TITLE = Column("title", lambda part: part["title"], wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,35 +71,47 @@ def list_parts(
 
 
 def _print_table(kind: str, documents: Sequence[dict[str, Any]]) -> None:
-    columns = _columns(kind, wide=render.width() >= FULL_WIDTH)
+    if kind != VariantSpec.kind:
+        name = Column(kind, lambda part: part["name"])
+        _print_columns((name, *_KIND_COLUMNS[kind], _PROVIDER), documents)
+        return
+    wide = _variant_columns(documents, wide=True)
+    if _fits(wide, documents):
+        _print_columns(wide, documents)
+    else:
+        _print_columns(_variant_columns(documents, wide=False), documents)
+    for mark, protocol in _marks(documents).items():
+        warning = catalogue.protocol_warning(protocol)
+        render.paragraph(f"{mark} protocol {protocol}" + (f", {warning}" if warning else ""))
+
+
+def _fits(columns: Sequence[Column], documents: Sequence[dict[str, Any]]) -> bool:
+    titles = [column.title for column in columns]
+    return render.natural_width(titles, _cells(columns, documents), gap=1) <= render.width()
+
+
+def _print_columns(columns: Sequence[Column], documents: Sequence[dict[str, Any]]) -> None:
     render.table(
         [column.title for column in columns],
-        [[column.cell(document) for column in columns] for document in documents],
+        _cells(columns, documents),
         right=[column.title for column in columns if column.right],
+        wrap=[column.title for column in columns if column.wrap],
     )
-    if kind == VariantSpec.kind:
-        _print_legend(documents)
 
 
-def _print_legend(documents: Sequence[dict[str, Any]]) -> None:
+def _cells(columns: Sequence[Column], documents: Sequence[dict[str, Any]]) -> list[list[str]]:
+    return [[column.cell(document) for column in columns] for document in documents]
+
+
+def _marks(documents: Sequence[dict[str, Any]]) -> dict[str, str]:
     results = [result for result in map(_headline, documents) if result]
-    warnings = {result["protocol"]: result["protocol_warning"] for result in results}
-    for protocol, warning in sorted(warnings.items()):
-        if warning:
-            render.paragraph(f"* protocol {protocol}: {warning}.")
+    protocols = dict.fromkeys(result["protocol"] for result in results)
+    return {f"[{i}]": protocol for i, protocol in enumerate(protocols, start=1)}
 
 
-def _columns(kind: str, *, wide: bool) -> tuple[Column, ...]:
-    name = Column(kind, lambda part: part["name"])
-    provider = Column("provider", lambda part: part["provider"]["distribution"])
-    title = Column("title", lambda part: part["title"])
-    if kind == VariantSpec.kind:
-        return _variant_columns(wide)
-    return (name, *_KIND_COLUMNS[kind], title, provider)
-
-
-def _variant_columns(wide: bool) -> tuple[Column, ...]:
-    parts = (
+def _variant_columns(documents: Sequence[dict[str, Any]], *, wide: bool) -> tuple[Column, ...]:
+    marks = {protocol: mark for mark, protocol in _marks(documents).items()}
+    names = (
         (
             Column("variant", lambda part: part["name"]),
             Column("backbone", lambda part: part["backbone"]),
@@ -104,17 +120,23 @@ def _variant_columns(wide: bool) -> tuple[Column, ...]:
         else (Column("variant\n  backbone", _name_over_backbone),)
     )
     count = _exact if wide else _millions
+
+    def published(part: dict[str, Any]) -> str:
+        result = _headline(part)
+        if result is None:
+            return "-"
+        protocol = f"{result['protocol']} " if wide else ""
+        return f"{result['metrics']['accuracy']:.4g} {protocol}{marks[result['protocol']]}"
+
     return (
-        *parts,
+        *names,
         Column("attention", lambda part: part["attention"]),
         Column("fusion", lambda part: part["fusion"]),
-        Column(
-            "input" if wide else "size", lambda part: _text(part["resolved"].get("input_size")), right=True
-        ),
+        Column("size", lambda part: _text(part["resolved"].get("input_size")), right=True),
         Column("trainable" if wide else "train-\nable", lambda part: count(part, "trainable"), right=True),
         Column("total", lambda part: count(part, "total"), right=True),
-        Column("published", _published),
-        Column("provider", lambda part: part["provider"]["distribution"]),
+        Column("published" if wide else "accuracy\npublished", published),
+        _PROVIDER,
     )
 
 
@@ -126,14 +148,6 @@ def _name_over_backbone(part: dict[str, Any]) -> str:
 
 def _headline(part: dict[str, Any]) -> dict[str, Any] | None:
     return next((result for result in part["published"] if "accuracy" in result["metrics"]), None)
-
-
-def _published(part: dict[str, Any]) -> str:
-    result = _headline(part)
-    if result is None:
-        return "-"
-    mark = "*" if result["protocol_warning"] else ""
-    return f"{result['metrics']['accuracy']:.3f} {result['protocol']}{mark}"
 
 
 def _exact(part: dict[str, Any], which: str) -> str:
@@ -166,19 +180,20 @@ def _field(title: str, *path: str, right: bool = False) -> Column:
 
 _KIND_COLUMNS: dict[str, tuple[Column, ...]] = {
     "backbone": (
-        Column("cuts", lambda part: "\n".join(cut["name"] for cut in part["cuts"])),
+        Column("cuts", lambda part: "\n".join(cut["name"] for cut in part["cuts"]), wrap=True),
         _field("input", "input_size", right=True),
         _field("preprocess", "preprocess"),
         _field("ImageNet", "pretrained"),
         _field("parameters", "published_parameters", right=True),
     ),
-    "attention": (_field("spatial", "spatial"), _field("pooled", "pooled_concat")),
-    "fusion": (_field("metadata", "uses_metadata"),),
+    "attention": (_field("spatial", "spatial"), _field("pooled", "pooled_concat"), _TITLE),
+    "fusion": (_field("metadata", "uses_metadata"), _TITLE),
     "loss": (
         _field("weighted", "weighted"),
         Column(
             "options",
             lambda part: ", ".join(f"{key}={value}" for key, value in part["options"].items()) or "-",
+            wrap=True,
         ),
     ),
     "dataset": (

@@ -62,7 +62,12 @@ def _print_table(documents: Sequence[dict[str, Any]], every: bool) -> None:
     if not rows:
         render.notice("No plugin is installed.")
         return
-    render.table(["plugin", "distribution", "version", "status", "parts", "hooks"], rows, right=["parts"])
+    render.table(
+        ["plugin", "distribution", "version", "status", "parts", "hooks"],
+        rows,
+        right=["parts"],
+        wrap=["hooks"],
+    )
 
 
 def _row(document: dict[str, Any]) -> list[str]:

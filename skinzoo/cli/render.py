@@ -45,20 +45,45 @@ def json_document(value: Any) -> None:
     line(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+def natural_width(columns: Sequence[str], rows: Sequence[Sequence[str]], *, gap: int = 2) -> int:
+    """Return how many terminal columns a table needs so that nothing in it wraps."""
+    from rich.cells import cell_len
+
+    widths = [
+        max(cell_len(text) for cell in cells for text in (cell.split("\n") or [""]))
+        for cells in zip(columns, *rows, strict=True)
+    ]
+    return sum(widths) + gap * (len(widths) - 1)
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    wrap: Sequence[str] = (),
+) -> None:
     """Print a table on stdout.
 
     Args:
         columns: Column titles.
         rows: Cells, as many in a row as there are columns.
         right: Titles of the columns that are aligned to the right.
+        wrap: Titles of the columns that wrap where the terminal is narrow; every column by default.
     """
     from rich import box
     from rich.table import Table
 
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    gap = 2 if natural_width(columns, rows) <= width() else 1
+    # The box draws one space between columns, the padding makes the rest of the gap.
+    out = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, gap - 1, 0, 0), pad_edge=False)
     for column in columns:
-        out.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        out.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=bool(wrap) and column not in wrap,
+        )
     for row in rows:
         out.add_row(*row)
     console().print(out)

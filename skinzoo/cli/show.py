@@ -248,7 +248,7 @@ def _print_cuts(cuts: Sequence[Mapping[str, Any]]) -> None:
         [cut["name"] + (" (default)" if i == 0 else ""), _cut(cut), _shape(cut["feature_map"]), cut["notes"]]
         for i, cut in enumerate(cuts)
     ]
-    render.table(["cut", "layer", "feature map", "notes"], rows)
+    render.table(["cut", "layer", "feature map", "notes"], rows, wrap=["cut", "layer", "notes"])
 
 
 def _print_dataset(part: Mapping[str, Any]) -> None:
@@ -278,7 +278,12 @@ def _print_published(published: Sequence[Mapping[str, Any]]) -> None:
         ]
         for result in published
     ]
-    render.table(["published", "dataset", "protocol", "cases", "metrics", "notes"], rows, right=["cases"])
+    render.table(
+        ["published", "dataset", "protocol", "cases", "metrics", "notes"],
+        rows,
+        right=["cases"],
+        wrap=["published", "notes"],
+    )
     warnings = {result["protocol"]: result["protocol_warning"] for result in published}
     for protocol, warning in warnings.items():
         if warning:
@@ -292,7 +297,7 @@ def _print_settings(title: str, settings: Mapping[str, Mapping[str, Any]], ours:
         for key, value in values.items()
     ]
     if rows:
-        render.table([title, "value", "not stated by the source"], rows)
+        render.table([title, "value", "not stated"], rows, wrap=["value"])
 
 
 def _print_built(built: Mapping[str, Any]) -> None:
