@@ -1,0 +1,1 @@
+"""A skinzoo plugin with the backbone and variant `example`."""
