@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from skinzoo import catalogue
 from skinzoo.cli import render
 from skinzoo.cli.completion import LISTED_KINDS, complete_cut, names_of, one_of_these
+from skinzoo.cli.quiet import import_keras
 from skinzoo.errors import UsageError
 from skinzoo.specs import POOLINGS, AttentionSpec, FusionSpec, VariantSpec
 
@@ -95,7 +95,7 @@ def _check_options(kind: str | None, build: bool, changes: Mapping[str, Any]) ->
 
 
 def _build(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import_keras()
     from skinzoo import model
 
     built = model.create_model(name, **changes)
