@@ -54,8 +54,8 @@ def skinzoo_losses() -> list[LossSpec]:
             _POWER,
             source=_NGUYEN,
             notes=(
-                "The papers' weights come from the counts of all 10015 images; `from_counts` takes the training "
-                "part's.",
+                "The papers' weights come from the counts of all 10015 images; `from_counts` takes those "
+                "of the training part.",
                 "Option `power` is ours: the weights are (N / (C N_c))^power.",
                 _SOFT_LABELS,
             ),
@@ -68,7 +68,7 @@ def skinzoo_losses() -> list[LossSpec]:
             source=_GESSERT,
             notes=(
                 "Option `power` is the k of Gessert et al.: the weights are (N / N_c)^k.",
-                "With power 1 the weights are C times those of weighted_ce: the same balance, a larger scale.",
+                "With power 1 the weights are C times those of weighted_ce: same balance, larger scale.",
                 _SOFT_LABELS,
             ),
         ),
@@ -79,8 +79,8 @@ def skinzoo_losses() -> list[LossSpec]:
             _PLAIN,
             source=_NGUYEN,
             notes=(
-                "The paper's 'NW' vector: the balance of weighted_ce at about 1/32 of its scale on HAM10000. With "
-                "Adam and a large epsilon that shrinks the steps; it does not change the balance.",
+                "The paper's 'NW' vector: the balance of weighted_ce at about 1/32 of its scale on HAM10000. "
+                "With Adam and a large epsilon that shrinks the steps; the balance stays.",
                 _SOFT_LABELS,
             ),
         ),

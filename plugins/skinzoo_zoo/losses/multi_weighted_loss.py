@@ -9,7 +9,7 @@ from skinzoo_zoo.losses.probabilities import COMPLEMENT_FLOOR, ProbabilityLoss, 
 
 @keras.saving.register_keras_serializable(package="skinzoo")
 class MultiWeightedLoss(ProbabilityLoss):
-    """Focal loss of one-against-rest sigmoids without gradient for outliers, with class weights that set in late.
+    """Focal loss of one-against-rest sigmoids, blind to outliers, with class weights that set in late.
 
     For a case of class y let `z_t = z_i` for `i = y` and `-z_i` otherwise, and `q = sigmoid(z_t)`. A term is
     `-(1 - q)^gamma log q` where `q > threshold`, and that expression's value at the threshold below it, so
@@ -67,9 +67,9 @@ class MultiWeightedLoss(ProbabilityLoss):
         if not isinstance(normalise, bool):
             raise ValueError(f"`normalise` must be true or false. Received: {normalise!r}")
         self.normalise = normalise
+        self.epoch = epoch_number("epoch", epoch)
         # A variable, so that a training step that was compiled in one epoch sees the next one's value.
-        self.ramp = keras.Variable(0.0, trainable=False, dtype="float32", name="ramp")
-        self.set_epoch(epoch)
+        self.ramp = keras.Variable(self._ramp_at(self.epoch), trainable=False, dtype="float32", name="ramp")
 
     def set_epoch(self, epoch):
         """Move the schedule to an epoch, counted from 0.
@@ -77,16 +77,18 @@ class MultiWeightedLoss(ProbabilityLoss):
         Returns:
             Whether the weights changed.
         """
+        before = self._ramp_at(self.epoch)
         self.epoch = epoch_number("epoch", epoch)
-        if self.epoch < self.start_epoch:
-            ramp = 0.0
-        elif self.epoch >= self.end_epoch:
-            ramp = 1.0
-        else:
-            ramp = ((self.epoch - self.start_epoch) / (self.end_epoch - self.start_epoch)) ** 2
-        changed = ramp != float(ops.convert_to_numpy(self.ramp.value))
+        ramp = self._ramp_at(self.epoch)
         self.ramp.assign(ramp)
-        return changed
+        return ramp != before
+
+    def _ramp_at(self, epoch):
+        if epoch < self.start_epoch:
+            return 0.0
+        if epoch >= self.end_epoch:
+            return 1.0
+        return ((epoch - self.start_epoch) / (self.end_epoch - self.start_epoch)) ** 2
 
     def losses(self, labels, probabilities):
         """Return the loss of each case."""

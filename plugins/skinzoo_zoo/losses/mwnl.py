@@ -39,21 +39,25 @@ def skinzoo_losses() -> list[LossSpec]:
             name=_NAME,
             title="Multi-weighted loss with the cumulative learning schedule",
             source=Source(
-                title="Single Model Deep Learning on Imbalanced Small Datasets for Skin Lesion Classification",
+                title="Single Model Deep Learning on Imbalanced Small Datasets "
+                "for Skin Lesion Classification",
                 authors="Yao et al. 2022",
                 url="arXiv:2102.01284",
             ),
             notes=(
-                "The paper applies a sigmoid to each class's logit. The models here give softmax probabilities, "
-                "which hold the logits up to one constant a case; our choice is z_i = log p_i - mean_j log p_j.",
-                "Weights: C_c (1 / N_c)^alpha, C_c from option `class_factors` (a table of class name to factor, "
-                "1 where none is given). The weights of epoch E are W_c^ramp(E), ramp from 0 before `start_epoch` "
-                "to 1 from `end_epoch` on, epochs counted from 0; the class factor is ramped the same way.",
-                "With `normalise` (our default, as in the authors' published code) the weights of each epoch are "
-                "scaled to a mean of 1; without, they are the printed ones, of order 1e-4 at HAM10000's counts.",
+                "The paper applies a sigmoid to each class's logit. The models here give softmax "
+                "probabilities, which hold the logits up to one constant a case; our choice is "
+                "z_i = log p_i - mean_j log p_j.",
+                "Weights: C_c (1 / N_c)^alpha, C_c from option `class_factors` (a table of class name to "
+                "factor, 1 where none is given). The weights of epoch E are W_c^ramp(E), ramp from 0 before "
+                "`start_epoch` to 1 from `end_epoch` on, epochs counted from 0; so the class factor is "
+                "ramped the same way.",
+                "With `normalise` (our default, as in the authors' published code) the weights of each epoch "
+                "are scaled to a mean of 1; without, they are the printed ones, 1e-3 to 1e-5 at the "
+                "counts of HAM10000.",
                 "A soft label counts as the mixture of its cases (our choice).",
-                "The loss's scale changes with the epoch, so val_loss of different epochs cannot be compared: "
-                "choose the best epoch by another metric.",
+                "The loss's scale changes with the epoch, so val_loss of different epochs cannot be "
+                "compared: choose the best epoch by another metric.",
             ),
             weighted=True,
             options=_OPTIONS,
@@ -102,7 +106,8 @@ def _weights(request: LossRequest) -> tuple[float, ...]:
 def _class_factors(request: LossRequest, factors: object) -> tuple[float, ...]:
     if not isinstance(factors, Mapping):
         raise UsageError(
-            f"`class_factors` of loss '{_NAME}' must be a table of class name to factor. Received: {factors!r}."
+            f"`class_factors` of loss '{_NAME}' must be a table of class name to factor. "
+            f"Received: {factors!r}."
         )
     for name in factors:
         if name not in request.class_names:

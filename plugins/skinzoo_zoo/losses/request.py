@@ -71,8 +71,8 @@ def class_weights(
         weights = weight_vector("class_weights", request.class_weights)
     if len(weights) != len(request.class_counts):
         raise UsageError(
-            f"`class_weights` must be '{FROM_COUNTS}' or {len(request.class_counts)} numbers, one for each of "
-            f"{', '.join(_names(request))}. Received: {len(weights)} numbers, {list(weights)}."
+            f"`class_weights` must be '{FROM_COUNTS}' or {len(request.class_counts)} numbers, one for each "
+            f"of {', '.join(_names(request))}. Received: {len(weights)} numbers, {list(weights)}."
         )
     return weights
 
@@ -86,7 +86,8 @@ def wants_counts(request: LossRequest) -> bool:
     given = request.class_weights
     if isinstance(given, str) and given != FROM_COUNTS:
         raise UsageError(
-            f"`class_weights` must be '{FROM_COUNTS}' or one number a class in class order. Received: '{given}'."
+            f"`class_weights` must be '{FROM_COUNTS}' or one number a class in class order. "
+            f"Received: '{given}'."
         )
     return isinstance(given, str)
 
@@ -108,8 +109,8 @@ def refuse_unused(
     """
     if not wants_counts(request) and options[name] != unused:
         raise UsageError(
-            f"Option `{name}` of loss '{loss}' shapes weights that come from counts; it must be {unused} where "
-            f"`class_weights` are given. Received: {options[name]!r}.",
+            f"Option `{name}` of loss '{loss}' shapes weights that come from counts; it must be {unused} "
+            f"where `class_weights` are given. Received: {options[name]!r}.",
             hint=f"Leave `{name}` out, or set class_weights to '{FROM_COUNTS}'.",
         )
 
