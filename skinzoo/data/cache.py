@@ -1,0 +1,421 @@
+"""The decode-once cache: all images of a table as uint8 at the model's size, in one file or in memory.
+
+A cache on disk is a folder `<folder>/<key>/` with `images.npy` (uint8, `(rows, size, size, 3)`, RGB), which
+any NumPy can map, and `cache.json`. The key is a hash of the dataset's fingerprint, the image files' sizes
+and times, and everything in `Decoding`; so a cache is never used for other pixels than it was made for.
+
+* Two runs: the second waits for the first one's file lock, then uses its result. Where a file system has no
+  locks both build, and the first to finish wins.
+* A killed build: everything is written under a temporary name and renamed when complete; the lock dies with
+  its process, and the next build removes what was left behind.
+* A folder that cannot be written or a full disk: a DataError that says so and names the way out, a cache in
+  memory. Space is reserved before anything is decoded, and rows are written with `pwrite`, as writing to a
+  mapped file on a full disk would kill the process.
+* Memory: rows are read with `pread` from the page cache, so that what counts as the process's own memory
+  stays at a batch or two, however large the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skinzoo.data import images as image_files
+from skinzoo.data.decode import Decoding
+from skinzoo.errors import DataError
+from skinzoo.files import write_json
+from skinzoo.home import cache_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+IMAGES_FILE = "images.npy"
+RECORD_FILE = "cache.json"
+WRITE_BATCH = 16
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """Decoded images, found by image id.
+
+    Args:
+        images: uint8 RGB of shape `(rows, size, size, 3)`; a read-only memory map where the cache is on disk.
+        index: Row of each image id.
+        decoding: How the images were made.
+        left_out: Rows of the table that could not be used: dicts with `image_id`, `path` and `reason`.
+        path: Folder of the cache; None where it is in memory.
+        built: Whether this call decoded the images, rather than finding them.
+    """
+
+    images: np.ndarray
+    index: Mapping[str, int]
+    decoding: Decoding
+    left_out: tuple[Mapping[str, str], ...] = ()
+    path: Path | None = None
+    built: bool = False
+    _descriptor: _Descriptor | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def rows(self, image_ids: Iterable[str]) -> np.ndarray:
+        """Return the rows of image ids as int64.
+
+        Raises:
+            DataError: An id is not in the cache.
+        """
+        wanted = list(image_ids)
+        try:
+            return np.fromiter((self.index[one] for one in wanted), np.int64, len(wanted))
+        except KeyError as error:
+            reasons = [str(one["reason"]) for one in self.left_out if one["image_id"] == error.args[0]]
+            raise DataError(
+                f"Every image id must be in the cache of decoded images. Received: '{error.args[0]}'.",
+                hint=f"It was left out: {reasons[0]}" if reasons else "Build the cache from the whole table.",
+            ) from error
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Copy rows out of the cache.
+
+        Args:
+            rows: Integers of shape `(n,)`; may repeat.
+
+        Returns:
+            uint8 array of shape `(n, size, size, 3)`.
+        """
+        if self._descriptor is None:
+            return self.images[rows]
+        return self._descriptor.read(rows, self.images.shape[1:])
+
+    def usable(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the table without the rows that were left out, and list these in its attrs."""
+        if not self.left_out:
+            return table
+        gone = {str(one["image_id"]) for one in self.left_out}
+        kept = table[~table["image_id"].isin(gone)].reset_index(drop=True)
+        already = list(table.attrs.get("left_out", ()))
+        listed = {str(one.get("image_id")) for one in already}
+        new = [dict(one) for one in self.left_out if one["image_id"] not in listed]
+        kept.attrs = {**table.attrs, "left_out": already + new}
+        return kept
+
+
+def cached_images(
+    table: pd.DataFrame,
+    decoding: Decoding,
+    *,
+    fingerprint: str = "",
+    folder: Path | str | None = None,
+    in_memory: bool = False,
+    skip_bad: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageCache:
+    """Find or build the cache of all images of a table.
+
+    Args:
+        table: The whole table of cases; only `image_path` and `image_id` are read.
+        decoding: Size, resize mode and preprocessing.
+        fingerprint: The dataset's fingerprint (`skinzoo.data.table.fingerprint`), a part of the key.
+        folder: Where caches are kept; `$SKINZOO_HOME/cache/images` where not given.
+        in_memory: Keep the images in memory and write nothing.
+        skip_bad: Leave out and list rows whose image cannot be used, instead of failing.
+        progress: Called with the number of images done and their total.
+
+    Raises:
+        DataError: An image cannot be used, or the cache cannot be written.
+    """
+    if table.empty:
+        raise DataError("A table must have at least one image to decode. Received: an empty one.")
+    if in_memory:
+        return _in_memory(table, decoding, skip_bad, progress)
+    base = Path(folder) if folder is not None else cache_folder() / "images"
+    target = base / _key(table, decoding, fingerprint)
+    try:
+        found = _load(target, decoding, built=False)
+        if found is None:
+            with _lock(target):
+                found = _load(target, decoding, built=False)
+                if found is None:
+                    _build(table, decoding, target, skip_bad, progress)
+                    found = _load(target, decoding, built=True)
+    except OSError as error:
+        raise _not_writable(error, base, _bytes(len(table), decoding)) from error
+    if found is None:
+        raise DataError(
+            f"The cache '{target}' must stay in place while it is used. Received: it was removed."
+        )
+    if found.left_out and not skip_bad:
+        raise _refused([DataError(one["reason"]) for one in found.left_out], len(table))
+    return found
+
+
+def _in_memory(
+    table: pd.DataFrame, decoding: Decoding, skip_bad: bool, progress: Callable[[int, int], None] | None
+) -> ImageCache:
+    usable, left_out = _inspected(table, skip_bad)
+    images = np.empty((len(usable), decoding.size, decoding.size, 3), np.uint8)
+
+    def store(row: int, pixels: np.ndarray) -> None:
+        images[row] = pixels
+
+    failed = _decode_all(usable["image_path"], decoding, store, progress)
+    kept, more = _after_decoding(usable, failed, skip_bad, len(table))
+    if failed:
+        images = np.delete(images, list(failed), axis=0)
+    images.setflags(write=False)
+    index = {image_id: row for row, image_id in enumerate(kept["image_id"])}
+    return ImageCache(images, index, decoding, tuple(left_out + more), built=True)
+
+
+def _build(
+    table: pd.DataFrame,
+    decoding: Decoding,
+    target: Path,
+    skip_bad: bool,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    usable, left_out = _inspected(table, skip_bad)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    temporary.mkdir()
+    try:
+        with (temporary / IMAGES_FILE).open("wb") as stream:
+            shape = (len(usable), decoding.size, decoding.size, 3)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.flush()
+            offset, row_bytes = stream.tell(), int(np.prod(shape[1:]))
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, offset + len(usable) * row_bytes)
+
+            def store(row: int, pixels: np.ndarray) -> None:
+                _write_all(stream.fileno(), memoryview(pixels).cast("B"), offset + row * row_bytes)
+
+            failed = _decode_all(usable["image_path"], decoding, store, progress)
+            os.fsync(stream.fileno())
+        kept, more = _after_decoding(usable, failed, skip_bad, len(table))
+        rows = [row for row in range(len(usable)) if row not in failed]
+        write_json(
+            temporary / RECORD_FILE,
+            {
+                "decoding": decoding.as_dict(),
+                "image_ids": list(kept["image_id"]),
+                "rows": None if not failed else rows,
+                "left_out": left_out + more,
+            },
+        )
+        try:
+            temporary.rename(target)
+        except OSError as error:
+            # Without locks another process may have finished first; its cache has the same key.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load(target: Path, decoding: Decoding, *, built: bool) -> ImageCache | None:
+    try:
+        record = json.loads((target / RECORD_FILE).read_text(encoding="utf-8"))
+        images = np.load(target / IMAGES_FILE, mmap_mode="r")
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DataError(
+            f"The cache '{target}' must hold what skinzoo wrote. Received: {error}.",
+            hint="Remove that folder; it is built again.",
+        ) from error
+    rows = record["rows"] or range(len(record["image_ids"]))
+    index = dict(zip(record["image_ids"], rows, strict=True))
+    descriptor = _Descriptor(target / IMAGES_FILE, images.offset)
+    return ImageCache(images, index, decoding, tuple(record["left_out"]), target, built, descriptor)
+
+
+def _inspected(table: pd.DataFrame, skip_bad: bool) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    bad = image_files.problems(table["image_path"])
+    if bad and not skip_bad:
+        raise _refused(list(bad.values()), len(table))
+    is_bad = table["image_path"].isin(bad)
+    left_out = [
+        {"image_id": str(image_id), "path": str(path), "reason": bad[path].message}
+        for image_id, path in zip(table.loc[is_bad, "image_id"], table.loc[is_bad, "image_path"], strict=True)
+    ]
+    return _some_left(table[~is_bad].reset_index(drop=True), left_out), left_out
+
+
+def _after_decoding(
+    table: pd.DataFrame, failed: Mapping[int, str], skip_bad: bool, total: int
+) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    errors = {row: image_files.undecodable(table["image_path"][row], failed[row]) for row in sorted(failed)}
+    if errors and not skip_bad:
+        raise _refused(list(errors.values()), total)
+    left_out = [
+        {
+            "image_id": str(table["image_id"][row]),
+            "path": str(table["image_path"][row]),
+            "reason": one.message,
+        }
+        for row, one in errors.items()
+    ]
+    return _some_left(table.drop(index=list(errors)).reset_index(drop=True), left_out), left_out
+
+
+def _some_left(table: pd.DataFrame, left_out: list[dict[str, str]]) -> pd.DataFrame:
+    if table.empty:
+        raise DataError(
+            f"At least one image must be usable. Received: none of {len(left_out):,}; the first: "
+            f"{left_out[0]['reason']}"
+        )
+    return table
+
+
+def _refused(errors: list[DataError], total: int) -> DataError:
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    return DataError(
+        f"{first.message} In all, {len(errors):,} of {total:,} images cannot be used.", hint=first.hint
+    )
+
+
+def _decode_all(
+    paths: pd.Series,
+    decoding: Decoding,
+    store: Callable[[int, np.ndarray], None],
+    progress: Callable[[int, int], None] | None,
+) -> dict[int, str]:
+    """Decode files with all cores and store each; return why those failed that did."""
+    import tensorflow as tf
+
+    from skinzoo.data.decode import decode
+
+    names = np.array([os.fsencode(path) for path in paths], dtype=object)
+    dataset = (
+        tf.data.Dataset.from_tensor_slices((np.arange(len(names)), names))
+        .map(
+            lambda row, path: (row, decode(tf.io.read_file(path), decoding)),
+            num_parallel_calls=_cores(),
+            deterministic=False,
+        )
+        .ignore_errors()
+        .batch(WRITE_BATCH)
+        .prefetch(2)
+    )
+    missing = set(range(len(names)))
+    for rows, pixels in dataset.as_numpy_iterator():
+        for row, one in zip(rows.tolist(), pixels, strict=True):
+            store(row, one)
+            missing.discard(row)
+        if progress is not None:
+            progress(len(names) - len(missing), len(names))
+    failed = {}
+    for row in sorted(missing):
+        try:
+            store(row, decode(tf.io.read_file(names[row]), decoding).numpy())
+        except tf.errors.OpError as error:
+            failed[row] = error.message.split("}} ")[-1].split(" [Op:")[0]
+    return failed
+
+
+def _key(table: pd.DataFrame, decoding: Decoding, fingerprint: str) -> str:
+    digest = hashlib.sha256()
+    for image_id, path in sorted(zip(table["image_id"], table["image_path"], strict=True)):
+        # Files that were replaced under the same names must not meet an old cache.
+        try:
+            status = Path(path).stat()
+            state = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            state = "unreadable"
+        digest.update(f"{image_id}\0{state}\n".encode("utf-8", "surrogatepass"))
+    about = json.dumps(
+        {"fingerprint": fingerprint, "files": digest.hexdigest(), "decoding": decoding.as_dict()},
+        sort_keys=True,
+    )
+    return f"{decoding.size}-{decoding.resize}-{hashlib.sha256(about.encode()).hexdigest()[:20]}"
+
+
+@contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    """Hold the build lock of a cache; remove what killed builds of it left behind."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield
+        return
+    with target.with_name(f".{target.name}.lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("Waiting for another process that builds the cache '%s'.", target)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            logger.info("The cache '%s' is built without a lock: %s.", target, error)
+            yield
+            return
+        for left in target.parent.glob(f".{target.name}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+class _Descriptor:
+    """An open cache file, read without mapping it."""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._offset = offset
+
+    def read(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        result = np.empty((len(rows), *shape), np.uint8)
+        row_bytes = int(np.prod(shape))
+        for row, one in zip(np.asarray(rows).tolist(), result, strict=True):
+            buffer = memoryview(one).cast("B")
+            done = 0
+            while done < row_bytes:
+                count = os.preadv(self._descriptor, [buffer[done:]], self._offset + row * row_bytes + done)
+                if count == 0:
+                    raise DataError(f"A cache must hold row {row}. Received: the end of the file.")
+                done += count
+        return result
+
+    def __del__(self) -> None:
+        with suppress(OSError, AttributeError):
+            os.close(self._descriptor)
+
+
+def _write_all(descriptor: int, buffer: memoryview, offset: int) -> None:
+    done = 0
+    while done < len(buffer):
+        done += os.pwrite(descriptor, buffer[done:], offset + done)
+
+
+def _not_writable(error: OSError, folder: Path, size: int) -> DataError:
+    reason = error.strerror or str(error)
+    what = f"room for {size / 2**30:.2f} GiB" if error.errno in NO_SPACE else "readable and writable"
+    need = "have " if error.errno in NO_SPACE else "be "
+    return DataError(
+        f"The cache folder '{folder}' must {need}{what}. Received: {reason}.",
+        hint=f"Set SKINZOO_HOME to another folder, or keep the images in memory ({size / 2**30:.2f} GiB).",
+    )
+
+
+def _bytes(rows: int, decoding: Decoding) -> int:
+    return rows * decoding.size**2 * 3
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
