@@ -1,0 +1,1 @@
+"""Readers of datasets; what they share is `skinzoo.data.layout`."""
