@@ -70,11 +70,7 @@ def show(
     documents = [catalogue.describe_part(part, parts) for part in parts.find(name, kinds)]
     result: dict[str, Any] = {"parts": documents}
     if build:
-        chosen = changes.get("attention", documents[0]["attention"])
-        result["built"] = {
-            **_build(name, changes),
-            "attention_map_spatial": parts.get(AttentionSpec, chosen).spatial,
-        }
+        result["built"] = _build(name, changes)
     if as_json:
         render.json_document(result)
         return
@@ -98,8 +94,17 @@ def _build(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     import_keras()
     from skinzoo import model
 
-    built = model.create_model(name, **changes)
-    return {"options": dict(changes), **catalogue.plain(model.describe_model(built))}
+    choices = {option: value for option, value in changes.items() if option != "weights"}
+    resolved = model.resolve_variant(name, **choices)
+    built, report = model.build_model(resolved, weights=changes.get("weights", "none"))
+    return {
+        "options": dict(changes),
+        "variant": resolved.describe(),
+        **catalogue.plain(model.describe_model(built)),
+        "attention_map_spatial": resolved.attention.spatial,
+        "weights": catalogue.plain(report),
+        "weights_summary": str(report),
+    }
 
 
 def _print_part(document: Mapping[str, Any]) -> None:
@@ -313,6 +318,7 @@ def _print_built(built: Mapping[str, Any]) -> None:
             ("input", f"{built['input_size']} x {built['input_size']} pixels"),
             ("feature map", _shape(built["feature_map"])),
             ("attention map", f"{_shape(built['attention_map'])}, {spatial}"),
+            ("weights", built["weights_summary"].removeprefix("weights: ")),
             ("FLOPs of one image", "not known on this Keras backend" if flops is None else f"{flops:,}"),
         ]
     )
