@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ def pytest_collection_modifyitems(config, items):
     if not config.getoption("--slow"):
         skips.append(("slow", "slow: run with --slow"))
     if shared_folder() is None:
-        skips.append(("realdata", "real data absent: set SKINZOO_TEST_SHARED to a folder with data/ and weights/"))
+        skips.append(
+            ("realdata", "real data absent: set SKINZOO_TEST_SHARED to a folder with data/ and weights/")
+        )
     for item in items:
         for marker, reason in skips:
             if item.get_closest_marker(marker):
@@ -52,3 +56,21 @@ def isolated_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("SKINZOO_HOME", str(tmp_path_factory.mktemp("home")))
     for variable in ("SKINZOO_DATA", "SKINZOO_PLUGINS", "SKINZOO_DISABLED_PLUGINS"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Run the real command line in a child process: `cli("list", "--json", env={...})`."""
+
+    def run(*arguments, env=None, columns=120, timeout=300):
+        return subprocess.run(
+            [sys.executable, "-m", "skinzoo", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": str(columns), **(env or {})},
+            cwd=tmp_path,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
