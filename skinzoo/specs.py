@@ -289,9 +289,9 @@ class VariantSpec(Spec):
 
     Args:
         backbone: Name of the backbone.
-        cut: Name of one of its cuts; empty for its default one.
         attention: Name of the attention.
         fusion: Name of the fusion.
+        cut: Name of one of its cuts; empty for its default one.
         pooling: `flatten` or `gap`: how features become the image vector.
         head: The classifier.
         recipe: Name of the recipe that is used unless another is asked for.
@@ -302,9 +302,9 @@ class VariantSpec(Spec):
     kind: ClassVar[str] = "variant"
 
     backbone: str
+    attention: str
+    fusion: str
     cut: str = ""
-    attention: str = "soft"
-    fusion: str = "concat4096"
     pooling: str = "flatten"
     head: Head = Head()
     recipe: str = "default"

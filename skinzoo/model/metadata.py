@@ -80,7 +80,7 @@ class MetadataEncoder(keras.layers.Layer):
         if known.size == 0:
             raise DataError(
                 "The training part must hold at least one known age. Received: none.",
-                hint="Use `--fusion image_only`.",
+                hint="Choose a fusion that takes no metadata: skinzoo list --kind fusion",
             )
         self.age_mean.assign(known.mean())
         # A single distinct age has no spread; a variance of 1 then leaves it at 0 after scaling.

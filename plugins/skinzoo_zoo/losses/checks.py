@@ -22,7 +22,7 @@ def number(name: str, value: object, *, least: float = -inf, most: float = inf) 
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"`{name}` must be a number. Received: {value!r}")
-    if not isfinite(value) or not least <= value <= most:
+    if not isfinite(value) or not least <= float(value) <= most:
         bounds = [f"at least {least:g}"] * isfinite(least) + [f"at most {most:g}"] * isfinite(most)
         raise ValueError(f"`{name}` must be finite{', '.join(['', *bounds])}. Received: {value!r}")
     return float(value)
