@@ -58,10 +58,14 @@ def run(command, **options):
 
 def build_wheel(source, folder):
     """Build a wheel of a distribution with the packages that are installed here, without a network."""
-    run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-        + ["--no-cache-dir", "--disable-pip-version-check", "--wheel-dir", folder, source]
-    )
+    options = [
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+    ]
+    run([sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", folder, source])
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -90,10 +94,8 @@ class Environment:
         self.python = Path(sysconfig.get_path("scripts", "venv", scheme)) / "python"
 
     def install(self, *wheels):
-        run(
-            [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-deps"]
-            + ["--no-index", "--disable-pip-version-check", "--ignore-installed", *wheels]
-        )
+        options = ["--quiet", "--no-deps", "--no-index", "--ignore-installed", "--disable-pip-version-check"]
+        run([sys.executable, "-m", "pip", "--python", self.python, "install", *options, *wheels])
 
     def skinzoo(self, *arguments):
         return run([self.python.with_name("skinzoo"), *arguments], cwd=self.folder, env=self.variables)
@@ -111,16 +113,20 @@ def environment(tmp_path_factory, root_wheel, example_wheel):
     return made
 
 
+def source_files(folder):
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        str(path) for path in paths if not any(p.startswith(".") or p == "__pycache__" for p in path.parts)
+    )
+
+
 def test_the_example_is_what_new_plugin_writes(cli, tmp_path):
     done = cli("new-plugin", "skinzoo-example", "--to", tmp_path)
     assert done.returncode == 0, done.stderr
     written = tmp_path / "skinzoo-example"
-    tracked = (
-        run(["git", "ls-files", "-z", "."], cwd=EXAMPLE).split("\0") if (ROOT / ".git").exists() else None
-    )
-    expected = sorted(filter(None, tracked)) if tracked else None
-    files = sorted(str(path.relative_to(written)) for path in written.rglob("*") if path.is_file())
-    assert files == (expected or files)
+    files = source_files(written)
+    assert files == source_files(EXAMPLE)
+    assert len(files) == 8
     for file in files:
         assert (written / file).read_bytes() == (EXAMPLE / file).read_bytes(), file
 
@@ -159,7 +165,8 @@ def test_data_files_of_the_zoo_are_shipped(root_wheel):
 def test_its_variant_is_listed_with_its_provider(environment):
     (variant,) = json.loads(environment.skinzoo("list", "example", "--json"))
     assert variant["provider"] == {"plugin": "example", "distribution": "skinzoo-example", "version": "0.1.0"}
-    assert variant["problems"] == []
+    assert variant["resolved"]["cut"]["name"] == "block1"
+    assert variant["resolved"]["uses_metadata"]
     assert len(json.loads(environment.skinzoo("list", "--json"))) > 20
 
 
