@@ -36,7 +36,8 @@ app = typer.Typer(
     help="A model zoo for skin-lesion classification. For research and education, not for diagnosis.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    rich_markup_mode="markdown",
+    # Plain help and usage errors: rich's cost 0.2 s of imports and put an error into a box of several lines.
+    rich_markup_mode=None,
 )
 
 

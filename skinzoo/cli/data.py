@@ -10,7 +10,7 @@ commands = typer.Typer(
     name="data",
     help="Read, audit, split, report on and download datasets.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
 )
 
 
