@@ -138,7 +138,8 @@ def test_a_name_of_a_built_in_part_names_both_distributions(cli, distributions):
         "from skinzoo.api import VariantSpec\n"
         "@hookimpl\n"
         "def skinzoo_variants():\n"
-        "    return [VariantSpec(name='cnn', title='Another', backbone='cnn')]\n"
+        "    parts = {'backbone': 'cnn', 'attention': 'soft', 'fusion': 'mlp'}\n"
+        "    return [VariantSpec(name='cnn', title='Another', **parts)]\n"
     )
     distributions.add("copycat", source)
     done = cli("list", "cnn", env=distributions.env)
