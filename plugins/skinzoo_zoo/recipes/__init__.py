@@ -1,0 +1,1 @@
+"""Recipes: training settings as data; one module a source."""

@@ -1,0 +1,78 @@
+"""The recipes of the Northeastern report: small images, ADASYN, a CNN and two frozen networks."""
+
+from typing import Any
+
+from skinzoo.api import RecipeSpec, hookimpl
+from skinzoo_zoo.published import NORTHEASTERN
+
+_SELECTION = {"select": "val_accuracy", "stop_monitor": "val_accuracy"}
+_MODEL = {"attention": "none", "fusion": "image_only"}
+_BALANCE = {"method": "adasyn", "options": {"space": "pixels"}}
+_OPTIMIZER = {"name": "adam", "learning_rate": 1e-3, "epsilon": 1e-7}
+_NOT_STATED = ("optimizer.epsilon", "schedule.name", "training.select", "training.stop_monitor")
+
+
+@hookimpl
+def skinzoo_recipes() -> list[RecipeSpec]:
+    """Return the three recipes."""
+    return [
+        _recipe(
+            "northeastern_cnn",
+            "The report's CNN: Adam 1e-3, 25 epochs, batch 8, ADASYN on pixels",
+            epochs=25,
+            training={"batch_size": 8},
+            pooling="flatten",
+            not_stated=("model.pooling",),
+        ),
+        _recipe(
+            "northeastern_vgg16_frozen",
+            "The report's frozen VGG16: 20 epochs, ADASYN on pixels",
+            epochs=20,
+            training={"batch_size": 32, "freeze_backbone": True},
+            pooling="flatten",
+            not_stated=(
+                "model.pooling",
+                "optimizer.name",
+                "optimizer.learning_rate",
+                "training.batch_size",
+            ),
+        ),
+        _recipe(
+            "northeastern_resnet50_frozen",
+            "The report's frozen ResNet50, ADASYN on pixels",
+            epochs=20,
+            training={"batch_size": 32, "freeze_backbone": True},
+            pooling="flatten",
+            not_stated=(
+                "model.pooling",
+                "optimizer.name",
+                "optimizer.learning_rate",
+                "training.epochs",
+                "training.batch_size",
+            ),
+        ),
+    ]
+
+
+def _recipe(
+    name: str, title: str, *, epochs: int, training: dict[str, Any], pooling: str, not_stated: tuple[str, ...]
+) -> RecipeSpec:
+    return RecipeSpec(
+        name=name,
+        title=title,
+        source=NORTHEASTERN,
+        settings={
+            "data": {"protocol": "northeastern", "resize": "squash"},
+            "model": {**_MODEL, "image_size": 32, "pooling": pooling},
+            "loss": {"name": "ce"},
+            "optimizer": _OPTIMIZER,
+            "schedule": {"name": "constant"},
+            "training": {"epochs": epochs, **training, **_SELECTION},
+            "balance": _BALANCE,
+        },
+        not_stated=(*_NOT_STATED, *not_stated, "data.resize", "loss.name"),
+        notes=(
+            "Images of 32 pixels, 80/20 at image level, ADASYN on flattened pixels of the training part.",
+            "No early stopping and no metadata.",
+        ),
+    )

@@ -1,0 +1,203 @@
+import dataclasses
+import json
+
+import pytest
+
+from skinzoo.config import RunConfig, from_dict, make_config, merge, parse_assignments
+from skinzoo.errors import PluginError, UsageError
+from skinzoo.registry import registry
+from skinzoo.settings import SECTIONS
+from skinzoo.specs import LossSpec, RecipeSpec
+
+RECIPES = registry().names(RecipeSpec.kind)
+OURS = {
+    "default",
+    "paper",
+    "paper_text",
+    "datta",
+    "northeastern_cnn",
+    "northeastern_vgg16_frozen",
+    "northeastern_resnet50_frozen",
+    "focal_resnet50",
+    "gessert",
+    "yao",
+    "frozen",
+    "linear",
+}
+
+
+def test_all_recipes_are_registered():
+    assert set(RECIPES) >= OURS
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_recipe_resolves_and_names_its_own_choices(name):
+    spec = registry().get(RecipeSpec, name)
+    config = make_config("cnn", recipe=name)
+    assert config.recipe == name
+    assert config.loss.name in registry().names(LossSpec.kind)
+    stated = {f"{section}.{key}" for section, values in spec.settings.items() for key in values}
+    assert set(spec.not_stated) <= stated
+    for section, values in spec.settings.items():
+        for key, value in values.items():
+            received = config.as_dict()[section][key]
+            assert received == (list(value) if isinstance(value, tuple) else value)
+
+
+def test_the_papers_settings():
+    paper = make_config("densenet201", recipe="paper")
+    assert (paper.optimizer.name, paper.optimizer.learning_rate, paper.optimizer.epsilon) == (
+        "adam",
+        1e-3,
+        0.1,
+    )
+    assert (paper.schedule.factor, paper.schedule.patience, paper.schedule.minimum) == (0.2, 5, 1e-7)
+    assert (paper.training.epochs, paper.training.batch_size, paper.training.patience) == (500, 10, 35)
+    assert (paper.training.stop_monitor, paper.training.select) == ("val_loss", "val_accuracy")
+    assert (paper.data.protocol, paper.data.resize, paper.data.bgr) == ("paper", "crop", True)
+    assert paper.model.attention == "soft_as_coded"
+    text = make_config("densenet201", recipe="paper_text").training
+    assert (text.batch_size, text.epochs, text.patience) == (32, 250, 25)
+
+
+def test_later_sources_win(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'recipe = "paper"\n[training]\nepochs = 7\nbatch_size = 4\nseed = 3\n[model]\npooling = "gap"\n'
+    )
+    config = make_config(
+        "cnn",
+        file=file,
+        assignments=["training.epochs=8", "training.batch_size=5"],
+        options={"training": {"epochs": 9}},
+    )
+    assert config.recipe == "paper"
+    assert (config.training.epochs, config.training.batch_size, config.training.seed) == (9, 5, 3)
+    assert (config.model.attention, config.model.pooling, config.model.variant) == (
+        "soft_as_coded",
+        "gap",
+        "cnn",
+    )
+    assert make_config("cnn", file=file, recipe="default").recipe == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "key", "value"),
+    [
+        ("training.epochs=3", "training", "epochs", 3),
+        ("optimizer.learning_rate = 1", "optimizer", "learning_rate", 1.0),
+        ("data.bgr=true", "data", "bgr", True),
+        ("model.attention=soft", "model", "attention", "soft"),
+        ('model.attention="soft"', "model", "attention", "soft"),
+        ("model.hidden=[64, 32]", "model", "hidden", (64, 32)),
+        ("training.patience=none", "training", "patience", None),
+        ("loss.class_weights=[1, 2.5]", "loss", "class_weights", (1.0, 2.5)),
+        ("loss.options.power=0.25", "loss", "options", {"power": 0.25}),
+        ("data.path=/a b/ü", "data", "path", "/a b/ü"),
+    ],
+)
+def test_assignment(text, section, key, value):
+    config = make_config("cnn", assignments=[text])
+    assert getattr(getattr(config, section), key) == value
+
+
+def test_tables_of_options_are_merged_until_their_owner_changes():
+    yao = make_config("cnn", recipe="yao", assignments=["loss.options.alpha=0.5"])
+    assert yao.loss.options["alpha"] == 0.5
+    assert yao.loss.options["threshold"] == 0.1
+    other = make_config("cnn", recipe="yao", assignments=["loss.name=ce"])
+    assert other.loss.options == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainig.epochs=3", "Did you mean 'training'?"),
+        ("training.epoch=3", "Did you mean 'epochs'?"),
+        ("model.epochs=3", "Did you mean 'training.epochs'?"),
+        ("training.epochs=three", "`training.epochs` must be a whole number. Received: 'three'."),
+        ("training.epochs=2.5", "must be a whole number"),
+        ("training.epochs=true", "must be a whole number"),
+        ("training.epochs=0", "must be at least 1 and at most 100000. Received: 0."),
+        ("optimizer.learning_rate=0", "must be above 0.0"),
+        ("optimizer.learning_rate=nan", "must be a number"),
+        ("data.bgr=1", "must be true or false"),
+        ("data.resize=squish", "Did you mean 'squash'?"),
+        ("data.preprocessing=shades_of_gray", "must be a list, each a text"),
+        ('data.preprocessing=["shades"]', "`data.preprocessing` must be one of"),
+        ("model.hidden=[64, 1.5]", "must be a list, each a whole number or none"),
+        ("loss.class_weights=[1, 'a']", "must be a text or a list, each a number"),
+        ("loss.options=3", "must be a table"),
+        ("training.epochs", "`--set` must be section.key=value"),
+        ("epochs=3", "`--set` must be section.key=value"),
+    ],
+)
+def test_wrong_settings_are_refused(text, message):
+    with pytest.raises(UsageError) as caught:
+        make_config("cnn", assignments=[text])
+    assert message in str(caught.value)
+
+
+def test_an_assignment_given_twice_is_refused():
+    with pytest.raises(UsageError, match=r"twice: 'training\.epochs'"):
+        parse_assignments(["training.epochs=1", "training.epochs=2"])
+
+
+def test_files_that_are_no_settings(tmp_path):
+    with pytest.raises(UsageError, match=r"--config.*No such file"):
+        make_config("cnn", file=tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[training\nepochs = 3")
+    with pytest.raises(UsageError, match="must be a TOML file"):
+        make_config("cnn", file=broken)
+    flat = tmp_path / "flat.toml"
+    flat.write_text("epochs = 3")
+    with pytest.raises(UsageError, match=r"Did you mean 'training.epochs'\?"):
+        make_config("cnn", file=flat)
+    flat.write_text("training = 3")
+    with pytest.raises(UsageError, match="must be a section"):
+        make_config("cnn", file=flat)
+
+
+def test_unknown_names():
+    with pytest.raises(PluginError, match="Did you mean 'paper'"):
+        make_config("cnn", recipe="papr")
+    with pytest.raises(PluginError, match="cnnn"):
+        make_config("cnnn")
+
+
+def test_the_hash_is_of_the_recipe_alone():
+    base = make_config("cnn")
+    same = [
+        make_config("mobilenetv2"),
+        base.changed("data", path="/x", protocol="paper", seed=5),
+        base.changed("training", seed=5),
+        base.changed("hardware", threads=2, precision="bfloat16"),
+    ]
+    assert {config.recipe_hash for config in same} == {base.recipe_hash}
+    other = [
+        base.changed("training", epochs=3),
+        base.changed("data", resize="crop"),
+        base.changed("model", attention="none"),
+        base.changed("loss", options={"power": 0.1}),
+    ]
+    assert len({config.recipe_hash for config in [base, *other]}) == 5
+
+
+def test_a_configuration_survives_json():
+    config = make_config("cnn", recipe="gessert", assignments=["loss.class_weights=[1,2,3,4,5,6,7]"])
+    again = from_dict(json.loads(config.canonical_json()))
+    assert again == config
+    assert again.canonical_json() == config.canonical_json()
+
+
+def test_configurations_are_frozen_and_every_setting_has_a_meaning():
+    config = RunConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.recipe = "x"
+    with pytest.raises(TypeError):
+        config.loss.options["a"] = 1
+    for section in SECTIONS.values():
+        for field in dataclasses.fields(section):
+            assert field.metadata["meaning"].endswith("."), field.name
+    assert merge(config, {}) == config
