@@ -44,7 +44,7 @@ def cut_backbone(model: keras.Model, cut: Cut, *, name: str) -> keras.Model:
     features = places[0].output
     if cut.scale != 1.0:
         features = keras.layers.Rescaling(cut.scale, name="cut_scale")(features)
-    return keras.Model(model.inputs, features, name=name)
+    return keras.Model(model.input, features, name=name)
 
 
 class _Consumers:

@@ -9,8 +9,10 @@ from keras import ops
 
 from skinzoo.specs import PREPROCESS_MODES
 
-IMAGENET_MEAN_RGB = (123.68, 116.779, 103.939)
-IMAGENET_DEVIATION_RGB = (58.393, 57.12, 57.375)
+# Two conventions for the ImageNet mean: that of the Caffe models, and that of torchvision in units of 0..255.
+CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
+TORCH_MEAN_RGB = (123.675, 116.28, 103.53)
+TORCH_DEVIATION_RGB = (58.395, 57.12, 57.375)
 
 
 @keras.saving.register_keras_serializable(package="skinzoo")
@@ -47,10 +49,10 @@ class Preprocess(keras.layers.Layer):
         elif self.mode == "unit":
             x = x / 255.0
         elif self.mode == "torch":
-            mean = ops.convert_to_tensor(IMAGENET_MEAN_RGB, dtype="float32")
-            x = (x - mean) / ops.convert_to_tensor(IMAGENET_DEVIATION_RGB, dtype="float32")
+            mean = ops.convert_to_tensor(TORCH_MEAN_RGB, dtype="float32")
+            x = (x - mean) / ops.convert_to_tensor(TORCH_DEVIATION_RGB, dtype="float32")
         elif self.mode == "caffe":
-            x = ops.flip(x - ops.convert_to_tensor(IMAGENET_MEAN_RGB, dtype="float32"), axis=-1)
+            x = ops.flip(x - ops.convert_to_tensor(CAFFE_MEAN_RGB, dtype="float32"), axis=-1)
         return ops.cast(x, self.compute_dtype)
 
     def compute_output_spec(self, images: Any) -> keras.KerasTensor:
