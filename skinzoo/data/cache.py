@@ -203,7 +203,7 @@ def _build(
                 os.posix_fallocate(stream.fileno(), 0, offset + len(usable) * row_bytes)
 
             def store(row: int, pixels: np.ndarray) -> None:
-                _write_all(stream.fileno(), memoryview(pixels).cast("B"), offset + row * row_bytes)
+                _write_all(stream.fileno(), pixels.data.cast("B"), offset + row * row_bytes)
 
             failed = _decode_all(usable["image_path"], decoding, store, progress)
             os.fsync(stream.fileno())
@@ -383,7 +383,7 @@ class _Descriptor:
         result = np.empty((len(rows), *shape), np.uint8)
         row_bytes = int(np.prod(shape))
         for row, one in zip(np.asarray(rows).tolist(), result, strict=True):
-            buffer = memoryview(one).cast("B")
+            buffer = one.data.cast("B")
             done = 0
             while done < row_bytes:
                 count = os.preadv(self._descriptor, [buffer[done:]], self._offset + row * row_bytes + done)

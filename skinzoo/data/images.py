@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -121,7 +122,7 @@ def undecodable(path: Path | str, reason: str) -> DataError:
     )
 
 
-def _inspect(stream: io.BufferedIOBase | io.BytesIO, what: str, max_pixels: int) -> ImageHeader:
+def _inspect(stream: IO[bytes], what: str, max_pixels: int) -> ImageHeader:
     start = stream.read(16)
     stream.seek(0)
     if not start:
