@@ -157,7 +157,7 @@ def audit(
     """Look for everything that makes results on a dataset worth less than they seem.
 
     Args:
-        table: Canonical table, best read with `skip_bad=True`, so that bad rows are findings and not an error.
+        table: Canonical table, best read with `skip_bad=True`, so that bad rows are findings, not an error.
         split: A split of the table, to look for leaks.
         path: Where the dataset lies, to find images that no row names.
         spec: The dataset, to compare with its publication.
@@ -207,8 +207,8 @@ def near_duplicate_groups(
         cached: Whether an earlier look at unchanged files may be used.
 
     Returns:
-        Group of each image id; the name of a group is the lesion id, or the image id where there is none, of its
-        first image. Images that cannot be decoded are alone unless their lesion id groups them.
+        Group of each image id; the name of a group is the lesion id of its first image, or the image id where
+        there is none. Images that cannot be decoded are alone unless their lesion id groups them.
     """
     scan = scan_images(table["image_path"].tolist(), progress=progress, cached=cached)
     lesions, images = table["lesion_id"].tolist(), table["image_id"].tolist()
@@ -458,8 +458,8 @@ def _resolution(scan: Scan, published: tuple[int, int]) -> list[Finding]:
         Finding(
             "resolution",
             "note",
-            f"{sum(other.values()):,} of {int(scan.usable.sum()):,} images are not of the published size {wanted}; "
-            f"{other[most]:,} are {most}. Results may differ from those on the originals.",
+            f"{sum(other.values()):,} of {int(scan.usable.sum()):,} images are not of the published size "
+            f"{wanted}; {other[most]:,} are {most}. Results may differ from those on the originals.",
             tuple({"size": size, "images": count} for size, count in other.items()),
         )
     ]
@@ -500,8 +500,8 @@ def _ids(table: pd.DataFrame) -> list[Finding]:
         Finding(
             "no-lesion-ids",
             "note",
-            f"{'No image has' if without == len(table) else f'{without:,} images are without'} a lesion or patient id; "
-            "only near-duplicates can tell that two images show one lesion.",
+            f"{'No image has' if without == len(table) else f'{without:,} images are without'} a lesion or "
+            "patient id; only near-duplicates can tell that two images show one lesion.",
             count=without,
         )
     ]
@@ -557,7 +557,8 @@ def _split_findings(table: pd.DataFrame, split: Split, duplicates: _Duplicates) 
             Finding(
                 "identical-files-cross-split",
                 "error",
-                f"The split leaks: {_count(len(identical), 'group')} of byte-identical files in several parts.",
+                f"The split leaks: {_count(len(identical), 'group')} of byte-identical files in several "
+                "parts.",
                 tuple(identical),
                 hint="Split with --merge-duplicates.",
                 leak=True,
@@ -570,8 +571,8 @@ def _split_findings(table: pd.DataFrame, split: Split, duplicates: _Duplicates) 
             Finding(
                 "near-duplicates-cross-split",
                 "error" if alone else "warning",
-                f"{'The split leaks: ' if alone else ''}{_count(len(near), 'pair')} of images that look the same "
-                "in different parts.",
+                f"{'The split leaks: ' if alone else ''}{_count(len(near), 'pair')} of images that look the "
+                "same in different parts.",
                 tuple(near),
                 hint="Split with --merge-duplicates.",
                 leak=alone,

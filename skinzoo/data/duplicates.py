@@ -119,18 +119,14 @@ def components(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
         count: Number of items.
         links: Pairs of items that belong together.
     """
-    parent = list(range(count))
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    for one, other in links:
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return [root(item) for item in range(count)]
+    ends = np.array(list(links), dtype=int).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    labels = connected_components(graph, directed=False)[1]
+    first: dict[int, int] = {}
+    return [first.setdefault(int(label), position) for position, label in enumerate(labels)]
 
 
 def _codes(known: Sequence[object] | None, count: int) -> np.ndarray:
@@ -176,7 +172,7 @@ def _candidates(pictures: np.ndarray, codes: np.ndarray) -> Iterator[tuple[np.nd
 
 
 def _signatures(pictures: np.ndarray) -> list[np.ndarray]:
-    """Return unit signatures of shape `(n, frequencies)` of the pictures upright, mirrored, transposed, both."""
+    """Return unit signatures `(n, frequencies)` of the pictures upright, mirrored, transposed and both."""
     from scipy.fft import rfft2
 
     y, x = np.mgrid[1 - _HIGH : _HIGH, 0:_HIGH]
@@ -226,7 +222,7 @@ class _Correlator:
         self._weight = float((self._band * np.where(np.arange(x.size) == 0, 1, 2)).sum())
 
     def peaks(self, first: np.ndarray, second: np.ndarray, turned: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the similarities, each of shape `(pairs,)`, as `turned` says and with a further half turn."""
+        """Return similarities `(pairs,)`, turned as `turned` says and turned by a further 180 degrees."""
         from scipy.fft import irfft2
 
         here = self._phases(first, 0)
@@ -253,7 +249,7 @@ def _normalised(pictures: np.ndarray) -> np.ndarray:
     """Remove brightness and equalise contrast locally, so that one dark blob does not outweigh the texture.
 
     Returns:
-        int8 of the shape of `pictures`: deviations from the local mean in units of 1/25 of the local deviation.
+        int8 of the shape of `pictures`: deviations from the local mean, in 1/25 of the local deviation.
     """
     from scipy.ndimage import gaussian_filter
 

@@ -128,7 +128,7 @@ def _thumbnail(contents: bytes) -> np.ndarray:
 
 def _stamp(path: str) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
     except OSError:
         return -1, -1
     return status.st_size, status.st_mtime_ns
