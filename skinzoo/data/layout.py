@@ -124,7 +124,8 @@ def read_rows(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
         )
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(
-            f"The table must be a readable CSV file in UTF-8. Received: {path} ({' '.join(str(error).split())}).",
+            f"The table must be a readable CSV file in UTF-8. Received: {path} "
+            f"({' '.join(str(error).split())}).",
             hint="Save it anew as CSV in UTF-8.",
         ) from error
     rows.columns = [str(column).strip() for column in rows.columns]
@@ -187,9 +188,9 @@ def table_of_images(
 ) -> pd.DataFrame:
     """Join rows with the images of their ids and make the canonical table.
 
-    An image without a row is listed in `attrs["left_out"]` and counted in the notes; a row without an image breaks a
-    rule of the table. The arguments are those of `make_table`; ids in `left_out` are known already and not counted
-    again.
+    An image without a row is listed in `attrs["left_out"]` and counted in the notes; a row without an image
+    breaks a rule of the table. The arguments are those of `make_table`; ids in `left_out` are known already
+    and not counted again.
     """
     rows = rows.reset_index(drop=True).copy()
     ids = [str(name).strip() for name in rows["image_id"]]
@@ -206,7 +207,8 @@ def table_of_images(
     if images.repeated:
         first = next(iter(images.repeated))
         notes.append(
-            f"{len(images.repeated):,} image names occur more than once on disk ('{first}' first); the file that "
+            f"{len(images.repeated):,} image names occur more than once on disk ('{first}' first); "
+            f"the file that "
             f"comes first in the order of paths is used."
         )
     return make_table(
@@ -233,7 +235,9 @@ def not_read(images: ImageIndex) -> list[dict[str, str]]:
 
 
 def image_sizes(paths: Sequence[str], limit: int = 16) -> dict[tuple[int, int], int]:
-    """Return how often each (width, height) occurs among evenly spaced images; unreadable files are passed over.
+    """Return how often each (width, height) occurs among evenly spaced images.
+
+    Unreadable files are passed over.
 
     Args:
         paths: Image files; only their headers are read.

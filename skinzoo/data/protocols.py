@@ -1,9 +1,9 @@
 """Protocols: how a table of cases is divided into parts.
 
-Each protocol returns an assignment of every row to `train`, `validation`, `test` or `dropped`. What a protocol cannot
-do honestly is stamped: `leaky` where images of one lesion may lie in several parts, `selection on test` where the part
-that chooses the checkpoint is also the part that is reported, `no lesion ids` where nothing says which images belong
-together.
+Each protocol returns an assignment of every row to `train`, `validation`, `test` or `dropped`. What a
+protocol cannot do honestly is stamped: `leaky` where images of one lesion may lie in several parts,
+`selection on test` where the part that chooses the checkpoint is also the part that is reported, `no lesion
+ids` where nothing says which images belong together.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def checked_options(chosen: Protocol, options: Mapping[str, Any]) -> dict[str, A
     for name, value in options.items():
         if name not in values:
             raise UsageError(
-                f"Protocol '{chosen.name}' has the options: {', '.join(values) or 'none'}. Received: '{name}'.",
+                f"Protocol '{chosen.name}' has the options: {', '.join(values) or 'none'}. Received: "
+                f"'{name}'.",
                 hint=did_you_mean(name, values),
             )
         default = values[name]
@@ -217,7 +218,8 @@ def _datta(request: SplitRequest) -> Assignment:
     missing = sorted(set(labels) - set(labels[single]))
     if missing:
         raise DataError(
-            f"Protocol 'datta' must find single-image lesions in every class. Received: none of {missing[0]}.",
+            f"Protocol 'datta' must find single-image lesions in every class. Received: none of "
+            f"{missing[0]}.",
             hint="Choose another protocol: --protocol lesion",
         )
     _need_members(labels[single], 2, "single-image lesions", "Choose another protocol: --protocol lesion")
@@ -372,14 +374,15 @@ def _carve_validation(request: SplitRequest, parts: Array, share: float) -> None
 
 
 def _grouped_folds(request: SplitRequest, rows: Array, count: int) -> Array:
-    """Number the fold of each of some rows: stratified by class, groups kept together, shuffled by the seed."""
+    """Number the fold of each of some rows: stratified by class, groups kept together."""
     labels, groups = request.labels[rows], request.groups[rows]
     what = "lesions" if request.grouped else "images"
     for name in sorted(set(labels)):
         have = len(set(groups[labels == name]))
         if have < count:
             raise DataError(
-                f"Each class must have at least as many {what} as there are folds ({count}). Received: {have} of "
+                f"Each class must have at least as many {what} as there are folds ({count}). "
+                f"Received: {have} of "
                 f"class '{name}'.",
                 hint=(f"Choose --folds {have}" if have >= 3 else "Add images of that class")
                 + ", or leave the class out of the data.",
@@ -391,7 +394,7 @@ def _grouped_folds(request: SplitRequest, rows: Array, count: int) -> Array:
 def _stratified_group_folds(
     labels: tuple[str, ...], groups: tuple[int, ...], count: int, seed: int
 ) -> tuple[int, ...]:
-    """Number the folds; remembered, because a cross-validation asks once for each of them and waits seconds."""
+    """Number the folds; remembered, because a cross-validation asks once for each fold."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = np.empty(len(labels), dtype=int)
@@ -436,7 +439,7 @@ PROTOCOLS: dict[str, Protocol] = {
     for entry in (
         Protocol(
             name="lesion",
-            title="Stratified folds with lesions kept together; one fold tests, the next validates, the rest train",
+            title="Stratified folds, lesions kept together: one tests, the next validates, the rest train",
             assign=_lesion,
             options=MappingProxyType({"folds": 10, "test_fold": 0}),
         ),

@@ -45,9 +45,9 @@ class Data:
 def resolve_data(data: str | None = None) -> Data:
     """Find out which data are meant.
 
-    The order is: what was given, the environment variable `SKINZOO_DATA`, the path set by `skinzoo data use`, the
-    built-in sample. Each may be a path or the name of a registered dataset; a path that exists comes first. A name
-    stands for the downloaded copy of that dataset, or for a dataset that needs no path.
+    The order is: what was given, the environment variable `SKINZOO_DATA`, the path set by `skinzoo data
+    use`, the built-in sample. Each may be a path or the name of a registered dataset; a path that exists
+    comes first. A name stands for the downloaded copy of that dataset, or for a dataset that needs no path.
 
     Args:
         data: What the user gave as `--data`.
@@ -151,7 +151,8 @@ def read_dataset(
         path: Folder or file; None for a dataset that needs none.
         dataset: Name of the dataset; None to recognise it.
         options: The dataset's own options; text is converted to the type of the option's default.
-        skip_bad: Leave out rows that cannot be used, and list them in `attrs["left_out"]`, instead of failing.
+        skip_bad: Leave out rows that cannot be used, and list them in `attrs["left_out"]`, instead of
+            failing.
 
     Returns:
         The table (`skinzoo.data.table`); `attrs["notes"]` says how the data differ from the publication.
@@ -213,7 +214,8 @@ def differences(table: pd.DataFrame, spec: DatasetSpec) -> list[str]:
         if other:
             width, height = max(other, key=lambda size: other[size])
             found.append(
-                f"Images are {width}x{height} pixels (of {sum(sizes.values())} looked at); the published ones are "
+                f"Images are {width}x{height} pixels (of {sum(sizes.values())} looked at); the "
+                f"published ones are "
                 f"{facts.image_size[0]}x{facts.image_size[1]}."
             )
     return found

@@ -1,7 +1,7 @@
 """The built-in sample: synthetic dermoscopic lesions, so that every command works with nothing downloaded.
 
-The pictures are drawn, not photographed: they share the seven classes, the imbalance and the table of HAM10000 and
-nothing else. Numbers reached on them say that the program works and say nothing about skin.
+The pictures are drawn, not photographed: they share the seven classes, the imbalance and the table of
+HAM10000 and nothing else. Numbers reached on them say that the program works and say nothing about skin.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class SampleOptions:
     def __post_init__(self) -> None:
         if self.images < FEWEST_IMAGES:
             raise UsageError(
-                f"`images` must be at least {FEWEST_IMAGES}, so that each class has some. Received: {self.images}."
+                f"`images` must be at least {FEWEST_IMAGES}, so that each class has some. Received: "
+                f"{self.images}."
             )
         if not 32 <= self.width <= 1024:
             raise UsageError(f"`width` must be within 32..1024 pixels. Received: {self.width}.")
@@ -165,8 +166,8 @@ class Lesion:
 def sample_folder(options: SampleOptions | None = None) -> Path:
     """Return the folder of a sample, drawing it if it is not there.
 
-    The folder appears whole or not at all: it is made under a temporary name and renamed. Two processes that draw it
-    at the same moment both end with the one that was renamed first.
+    The folder appears whole or not at all: it is made under a temporary name and renamed. Two processes
+    that draw it at the same moment both end with the one that was renamed first.
 
     Raises:
         DataError: The folder cannot be written.
@@ -220,7 +221,7 @@ def draw_sample(folder: Path, options: SampleOptions) -> None:
 
 
 def class_sizes(images: int) -> dict[str, int]:
-    """Return the images of each class: HAM10000's shares, with a floor that leaves no class too small to split.
+    """Return the images of each class: HAM10000's shares, with a floor for rare classes.
 
     The floor is 20 images, or a tenth of the sample where that is less, and at least 6.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,8 @@ class Split:
     def part(self, table: pd.DataFrame, part: str) -> pd.DataFrame:
         """Return the rows of a part, in the table's order.
 
-        A part that the split does not have is answered with its stand-in (`aliases`); the split is stamped then.
+        A part that the split does not have is answered with its stand-in (`aliases`); the split is stamped
+        then.
 
         Args:
             table: The table that the split was made on, or a copy of the same cases.
@@ -131,18 +132,21 @@ class Split:
             if self.fingerprint == fingerprint(table):
                 return []
             return [
-                "The split was made on another copy: same images, labels and lesions, other files or metadata."
+                "The split was made on another copy: same images, labels and lesions, other files or "
+                "metadata."
             ]
         if known != here:
             first = sorted(known ^ here)[0]
             what = (
-                f"{len(known - here):,} images of the split are not in the table and {len(here - known):,} of the "
+                f"{len(known - here):,} images of the split are not in the table and "
+                f"{len(here - known):,} of the "
                 f"table are not in the split, '{first}' first"
             )
         else:
             what = "the same images with other labels or lesion ids"
         raise DataError(
-            f"The split must fit the table. Received: a split of dataset '{self.dataset}' ({len(known):,} images) "
+            f"The split must fit the table. Received: a split of dataset '{self.dataset}' "
+            f"({len(known):,} images) "
             f"and a table of '{table.attrs.get('dataset', '')}' ({len(here):,} images): {what}.",
             hint="Read the data that the split was made on, or make a new split.",
         )
@@ -185,7 +189,8 @@ class Split:
             )
         if split.hash != stated:
             raise DataError(
-                f"The hash of a split must be that of its content. Received: {path}, which states {stated[:12]} "
+                f"The hash of a split must be that of its content. Received: {path}, which states "
+                f"{stated[:12]} "
                 f"and has {split.hash[:12]}.",
                 hint="It was changed after it was made; restore it or make it anew.",
             )
@@ -206,14 +211,14 @@ def make_split(
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
     merge_duplicates: bool = False,
-    groups: Sequence[Any] | None = None,
+    groups: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Split:
     """Divide a table by a protocol.
 
-    Without lesion ids nothing tells which images belong together. Then the protocols `lesion` and `lesion_kfold` take
-    the dataset's official parts where it has them (the split's protocol is then `official`), and otherwise keep
-    near-duplicate images together; both are stamped `no lesion ids`.
+    Without lesion ids nothing tells which images belong together. Then the protocols `lesion` and
+    `lesion_kfold` take the dataset's official parts where it has them (the split's protocol is then
+    `official`), and otherwise keep near-duplicate images together; both are stamped `no lesion ids`.
 
     Args:
         table: The canonical table.
@@ -221,8 +226,8 @@ def make_split(
         seed: Seed; the protocol's own unless given.
         options: Options of the protocol; they may also be given by name.
         merge_duplicates: Keep near-duplicate images together too, across lesions.
-        groups: For each row the number or name of its cluster of near-duplicates, where they are known already;
-            otherwise `skinzoo.data.audit` finds them when they are needed.
+        groups: Cluster of near-duplicates of each image id, where they are known already; otherwise
+            `skinzoo.data.audit` finds them when they are needed.
         **more: Options of the protocol by name.
 
     Raises:
@@ -253,7 +258,8 @@ def make_split(
     numbers = group_numbers(table, clusters)
     if needs_clusters and not has_ids:
         warnings.append(
-            "The data carry no lesion or patient ids: images were divided one by one, with near-duplicates kept "
+            "The data carry no lesion or patient ids: images were divided one by one, with "
+            "near-duplicates kept "
             "together. Other images of one lesion may still lie in several parts."
         )
     elif needs_clusters:
@@ -271,7 +277,8 @@ def make_split(
     for part in (TRAIN, found.aliases.get(VALIDATION, VALIDATION), found.aliases.get(TEST, TEST)):
         if part not in assignment.values():
             raise DataError(
-                f"Every part must have images. Received: none in the {part} part of protocol '{chosen.name}'.",
+                f"Every part must have images. Received: none in the {part} part of protocol "
+                f"'{chosen.name}'.",
                 hint="Add data or choose other shares.",
             )
     stamps += found.stamps
@@ -281,7 +288,8 @@ def make_split(
     if crossing:
         images = int((table["lesion_id"].isin(crossing) & table["image_id"].isin(assignment)).sum())
         warnings.append(
-            f"{len(crossing):,} lesions ({images:,} images) lie in several parts: results on this split are too good."
+            f"{len(crossing):,} lesions ({images:,} images) lie in several parts: results on this "
+            f"split are too good."
         )
     if merge_duplicates and not chosen.grouped:
         warnings.append(
@@ -311,13 +319,13 @@ def make_folds(
     folds: int = 10,
     seed: int | None = None,
     merge_duplicates: bool = False,
-    groups: Sequence[Any] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> list[Split]:
     """Return the splits of a cross-validation: each image is tested once.
 
     Raises:
-        DataError: The data carry no lesion ids but official parts, which are not to be divided anew; or they are
-            too small.
+        DataError: The data carry no lesion ids but official parts, which are not to be divided anew; or
+            they are too small.
     """
     if not (table["lesion_id"] != "").any():
         groups = _clusters(table, groups)
@@ -346,12 +354,12 @@ def crossing_lesions(table: pd.DataFrame, split: Split) -> list[str]:
     return _crossing(table, split.assignment)
 
 
-def group_numbers(table: pd.DataFrame, clusters: Sequence[Any] | None) -> np.ndarray:
+def group_numbers(table: pd.DataFrame, clusters: Mapping[str, str] | None) -> np.ndarray:
     """Number the groups of images that must stay together.
 
     Args:
         table: The table; rows without a lesion id are a group of their own.
-        clusters: For each row its cluster of near-duplicates; groups that share a cluster are joined.
+        clusters: Cluster of near-duplicates of each image id; groups that share a cluster are joined.
 
     Returns:
         int array `(rows,)`, numbered in order of first appearance.
@@ -366,7 +374,7 @@ def group_numbers(table: pd.DataFrame, clusters: Sequence[Any] | None) -> np.nda
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    marks, _ = pd.factorize(np.array([str(cluster) for cluster in clusters], dtype=object))
+    marks, _ = pd.factorize(np.array([clusters[image] for image in table["image_id"]], dtype=object))
     size = int(numbers.max()) + 1
     links = coo_matrix(
         (np.ones(len(numbers)), (numbers, marks + size)), shape=(size + int(marks.max()) + 1,) * 2
@@ -375,14 +383,16 @@ def group_numbers(table: pd.DataFrame, clusters: Sequence[Any] | None) -> np.nda
     return np.asarray(pd.factorize(joined)[0])
 
 
-def _clusters(table: pd.DataFrame, groups: Sequence[Any] | None) -> Sequence[Any]:
+def _clusters(table: pd.DataFrame, groups: Mapping[str, str] | None) -> Mapping[str, str]:
     if groups is None:
         from skinzoo.data.audit import near_duplicate_groups
 
         groups = near_duplicate_groups(table)
-    if len(groups) != len(table):
+    missing = [image_id for image_id in table["image_id"] if image_id not in groups]
+    if missing:
         raise UsageError(
-            f"`groups` must have one entry for each of the {len(table):,} rows. Received: {len(groups):,}."
+            f"`groups` must name a cluster for each image. Received: none for '{missing[0]}' and "
+            f"{len(missing) - 1:,} more."
         )
     return groups
 

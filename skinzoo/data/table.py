@@ -4,24 +4,24 @@
 |---|---|---|
 | `image_path` | str | absolute path of the image file |
 | `image_id` | str | unique id of the image |
-| `lesion_id` | str | id of the lesion, or of the patient where lesions carry none; `""` where the data have neither |
+| `lesion_id` | str | id of the lesion, or of the patient where there is none; `""` where there is neither |
 | `label` | str | class name, one of the dataset's classes |
 | `age` | float64 | years; NaN = unknown |
 | `sex` | str | canonical term; `unknown` where missing |
 | `localization` | str | canonical term of the site of the lesion on the body; `unknown` where missing |
-| `confirmation` | str | how the diagnosis was made (`histo`, `follow_up`, ...); `""` where not stated; never a feature |
+| `confirmation` | str | how the diagnosis was made (`histo`, ...); `""` where not stated; never a feature |
 | `dataset` | str | name of the dataset |
 | `part` | str | official part (`train`, `validation`, `test`); `""` where the dataset has none |
 
 Row order is the order of the dataset's own table. `DataFrame.attrs` holds `dataset` (its name), `classes`
-(tuple of class names in order), `left_out` (list of dicts with `image_id`, `path`, `reason`) and `notes` (how the
-data differ from the publication, a list of sentences); `parts_leak` (a sentence) stands there only where the official
-parts are known to share lesions.
+(tuple of class names in order), `left_out` (list of dicts with `image_id`, `path`, `reason`) and `notes`
+(how the data differ from the publication, a list of sentences); `parts_leak` (a sentence) stands there only
+where the official parts are known to share lesions.
 
-Missing values: an empty cell, `nan`, `na`, `n/a`, `none`, `null` or `unknown` in age, sex or localization means
-unknown. It is never filled in and the row is never dropped for it; a protocol that drops such rows says so in its
-split. The features are `FEATURES` and nothing else: `confirmation` tells the class apart by how it was confirmed, and
-the size, the name or the folder of a file tell it apart by where it came from.
+Missing values: an empty cell, `nan`, `na`, `n/a`, `none`, `null` or `unknown` in age, sex or localization
+means unknown. It is never filled in and the row is never dropped for it; a protocol that drops such rows
+says so in its split. The features are `FEATURES` and nothing else: `confirmation` tells the class apart by
+how it was confirmed, and the size, the name or the folder of a file tell it apart by where it came from.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def make_table(
     """Make the canonical table of what a reader found.
 
     Args:
-        rows: Columns of `COLUMNS` in any order; `image_path`, `image_id` and `label` are required, the others default
-            to unknown. Cells may be strings. Other columns are ignored.
+        rows: Columns of `COLUMNS` in any order; `image_path`, `image_id` and `label` are required, the
+            others default to unknown. Cells may be strings. Other columns are ignored.
         dataset: Name of the dataset.
         classes: Class names in order.
         vocabularies: Vocabularies of sex and localization; the canonical ones unless given.
@@ -205,8 +205,8 @@ def lesion_count(table: pd.DataFrame) -> int:
 def fingerprint(table: pd.DataFrame) -> str:
     """Return the sha256 of what the cases are, whatever folder they lie in and whatever their order.
 
-    It covers image id, label, lesion id, age, sex, localization and the size of each image file in bytes; reading
-    10,015 file sizes takes well under a second.
+    It covers image id, label, lesion id, age, sex, localization and the size of each image file in bytes;
+    reading 10,015 file sizes takes well under a second.
 
     Raises:
         DataError: An image file cannot be found.
@@ -229,7 +229,7 @@ def fingerprint(table: pd.DataFrame) -> str:
 
 
 def cases_digest(table: pd.DataFrame) -> str:
-    """Return the sha256 of image ids, labels and lesion ids: what a split stands on, whatever copy of the images."""
+    """Return the sha256 of image ids, labels and lesion ids: what a split stands on in any copy."""
     digest = hashlib.sha256()
     for row in sorted(
         zip(*(table[column].tolist() for column in ("image_id", "label", "lesion_id")), strict=True)

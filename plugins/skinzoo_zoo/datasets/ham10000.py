@@ -31,7 +31,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(request: DatasetRequest) -> pd.DataFrame:
-    """Read the two-folder layout, a single folder, or any nesting of the images under the metadata's folder."""
+    """Read the metadata and the images below its folder: in two folders, in one, or nested."""
     from skinzoo.data.layout import index_images, is_mask, needed_path, read_rows, table_of_images
 
     path = needed_path(request, NAME)
@@ -54,8 +54,8 @@ SPEC = DatasetSpec(
     name=NAME,
     title="HAM10000: 10,015 dermoscopic images of 7 classes, with lesion ids, age, sex and localization",
     source=Source(
-        title="The HAM10000 dataset, a large collection of multi-source dermatoscopic images of common pigmented "
-        "skin lesions",
+        title="The HAM10000 dataset, a large collection of multi-source dermatoscopic images of common "
+        "pigmented skin lesions",
         authors="Tschandl et al. 2018",
         url="https://doi.org/10.7910/DVN/DBW86T",
     ),

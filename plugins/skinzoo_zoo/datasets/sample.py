@@ -42,7 +42,7 @@ def read(request: DatasetRequest) -> pd.DataFrame:
 
 SPEC = DatasetSpec(
     name=NAME,
-    title="Built-in sample: synthetic dermoscopic lesions of the seven HAM10000 classes, drawn on this machine",
+    title="Built-in sample: drawn lesions of the seven HAM10000 classes, nothing to download",
     notes=("For trying commands with nothing downloaded; results on it say nothing about skin.",),
     read=read,
     classes=("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"),
