@@ -111,7 +111,7 @@ def refuse_unused(
         raise UsageError(
             f"Option `{name}` of loss '{loss}' shapes weights that come from counts; it must be {unused} "
             f"where `class_weights` are given. Received: {options[name]!r}.",
-            hint=f"Leave `{name}` out, or set class_weights to '{FROM_COUNTS}'.",
+            hint=f"Set loss.options.{name}={unused}, or class_weights to '{FROM_COUNTS}'.",
         )
 
 
