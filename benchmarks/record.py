@@ -31,9 +31,7 @@ def write_result(path: Path, results: Any, *, packages: Sequence[str], load: flo
     write_json(
         path,
         {
-            "command": " ".join(
-                ["python", Path(sys.argv[0]).resolve().relative_to(ROOT).as_posix(), *sys.argv[1:]]
-            ),
+            "command": " ".join(["python", script, *sys.argv[1:]]),
             "commit": _commit(),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             "hardware": {"processor": _processor(), "cores": os.cpu_count(), "load_at_start": round(load, 2)},

@@ -3,8 +3,8 @@
     python benchmarks/soft_attention.py --runs 30
 
 Forward pass of the whole attention layer on features of shape (32, 7, 7, 960), in tf.function, the
-contestants in turn. The literal one is `tf.nn.conv3d` with kernel (C, 3, 3, 1, 16), stride (1, 1, C), SAME, and
-the same softmax.
+contestants in turn. The literal one is `tf.nn.conv3d` with kernel (C, 3, 3, 1, 16), stride (1, 1, C), SAME,
+and the same softmax.
 """
 
 from __future__ import annotations
