@@ -52,8 +52,12 @@ def needed_path(request: DatasetRequest, dataset: str) -> Path:
     return path
 
 
-def walk_files(root: Path) -> Iterator[os.DirEntry[str]]:
+def walk_files(root: Path, *, deep: bool = True) -> Iterator[os.DirEntry[str]]:
     """Yield the files under a folder in order of their paths, hidden and system ones excepted.
+
+    Args:
+        root: The folder.
+        deep: Whether to go into the folders below.
 
     Raises:
         DataError: A folder cannot be listed.
@@ -70,7 +74,8 @@ def walk_files(root: Path) -> Iterator[os.DirEntry[str]]:
         if entry.name.startswith(".") or entry.name in SYSTEM_FOLDERS:
             continue
         if entry.is_dir():
-            yield from walk_files(Path(entry.path))
+            if deep:
+                yield from walk_files(Path(entry.path))
         else:
             yield entry
 
@@ -102,12 +107,13 @@ def is_mask(name: str) -> bool:
     return lower.endswith(("_segmentation", "_mask", "_lesion", "_superpixels")) or "_attribute_" in lower
 
 
-def read_rows(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
+def read_rows(path: Path, required: Sequence[str] = (), limit: int | None = None) -> pd.DataFrame:
     """Read a CSV or tab-separated file, every cell as text.
 
     Args:
         path: The file; UTF-8, with or without a byte order mark.
         required: Columns that must be there.
+        limit: How many rows to read; all of them unless given.
 
     Raises:
         DataError: The file cannot be read or lacks a column.
@@ -121,6 +127,7 @@ def read_rows(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
             dtype=str,
             keep_default_na=False,
             encoding="utf-8-sig",
+            nrows=limit,
         )
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(
@@ -143,6 +150,44 @@ def need_columns(rows: pd.DataFrame, required: Iterable[str], path: Path) -> Non
             f"Received: {', '.join(rows.columns)}.",
             hint=f"Is it '{match}'? Rename it." if match else "Check that it is the right file.",
         )
+
+
+def find_file(root: Path, name: str) -> Path | None:
+    """Return a file of a challenge from a folder or from up to two levels deeper; None if absent."""
+    for pattern in (name, f"*/{name}", f"*/*/{name}"):
+        found = sorted(path for path in root.glob(pattern) if path.is_file())
+        if found:
+            return found[0]
+    return None
+
+
+def joined(rows: pd.DataFrame, facts: pd.DataFrame, key: str = "image_id") -> pd.DataFrame:
+    """Add the columns of another table to rows of the same images.
+
+    Images that the other table does not have get empty cells.
+
+    Rows keep their order; where both have a column, a cell that is not empty in `rows` is kept.
+
+    Args:
+        rows: Rows, cells as text.
+        facts: At most one row for each image.
+        key: Name of the id column.
+
+    Raises:
+        DataError: An id stands in several rows of `facts`.
+    """
+    repeated = facts[key][facts[key].duplicated()]
+    if len(repeated):
+        raise DataError(
+            f"Each image must stand once in a metadata table. Received: '{repeated.iloc[0]}' several times.",
+            hint="Correct the table.",
+        )
+    facts = facts.set_index(key)
+    rows = rows.copy()
+    for column in facts.columns:
+        added = rows[key].map(facts[column]).fillna("")
+        rows[column] = rows[column].where(rows[column] != "", added) if column in rows else added
+    return rows
 
 
 def labels_from_one_hot(rows: pd.DataFrame, columns: Mapping[str, str], path: Path) -> list[str]:

@@ -1,8 +1,9 @@
 """Drawing synthetic lesions: one canvas a lesion, several photographs of it.
 
-A canvas is a square of skin, `(resolution, resolution, 3)` float32 RGB in 0..1, that spans -1.7..1.7 in both directions
-with the lesion in its middle. What tells the classes apart follows the textbook descriptions of dermoscopy: network,
-globules, streaks and blue-white veil, milia-like cysts, arborising vessels, scales, central scar, lacunae.
+A canvas is a square of skin, `(resolution, resolution, 3)` float32 RGB in 0..1, that spans -1.7..1.7 in
+both directions with the lesion in its middle. What tells the classes apart follows the textbook
+descriptions of dermoscopy: network, globules, streaks and blue-white veil, milia-like cysts, arborising
+vessels, scales, central scar, lacunae.
 """
 
 from __future__ import annotations
@@ -122,8 +123,8 @@ class Outline:
     """The extent of a lesion on a canvas.
 
     Args:
-        depth: Signed distance to the border relative to the lesion's radius: 1 in the middle, 0 on it, negative
-            outside.
+        depth: Signed distance to the border relative to the lesion's radius: 1 in the middle, 0 on it,
+            negative outside.
         mask: Soft membership in 0..1.
         angle: Polar angle around the lesion's middle, in radians.
         radius: Mean radius.
@@ -244,7 +245,7 @@ def _paint_skin(canvas: Canvas) -> None:
     furrows = np.exp(-((canvas.noise(16, 2) / 0.16) ** 2))
     canvas.darken(0.05 * rng.random() * furrows, (0.7, 1.0, 1.0))
     if rng.random() < 0.5:
-        vessels = _branches(canvas, rng.integers(2, 6), spread=1.6, width=0.02, length=0.9)
+        vessels = _branches(canvas, int(rng.integers(2, 6)), spread=1.6, width=0.02, length=0.9)
         canvas.darken(0.12 * vessels, (0.15, 1.0, 0.8))
 
 
@@ -323,9 +324,9 @@ def _paint_keratosis(canvas: Canvas) -> None:
     else:
         prints = np.sin(rng.uniform(24, 36) * (canvas.x + 0.12 * canvas.noise(4)) + canvas.noise(3))
         canvas.darken(0.12 * (prints > 0.2) * shape.mask, (0.7, 1, 1))
-    openings = canvas.spots(rng.integers(6, 22), (0.025, 0.06), shape.radius, shape.mask)
+    openings = canvas.spots(int(rng.integers(6, 22)), (0.025, 0.06), shape.radius, shape.mask)
     canvas.blend((0.27, 0.18, 0.11), 0.75 * openings * shape.mask)
-    cysts = canvas.spots(rng.integers(6, 22), (0.02, 0.05), shape.radius, shape.mask)
+    cysts = canvas.spots(int(rng.integers(6, 22)), (0.02, 0.05), shape.radius, shape.mask)
     canvas.blend(
         (0.95, 0.89, 0.78), 0.85 * ndimage.gaussian_filter(cysts, canvas.resolution / 200) * shape.mask
     )
@@ -343,10 +344,10 @@ def _paint_basal_cell_carcinoma(canvas: Canvas) -> None:
     pink = np.array([0.86, 0.60, 0.57]) + rng.normal(0, 0.03, size=3)
     canvas.blend(pink, shape.mask * np.clip(0.68 + 0.14 * canvas.noise(5), 0, 0.95))
     canvas.blend((0.95, 0.84, 0.80), 0.5 * _step((canvas.noise(3, 2) - 0.6) * 3) * shape.mask)
-    nests = canvas.spots(rng.integers(3, 14), (0.05, 0.13), shape.radius, shape.mask)
+    nests = canvas.spots(int(rng.integers(3, 14)), (0.05, 0.13), shape.radius, shape.mask)
     nests = ndimage.gaussian_filter(nests, canvas.resolution / 130)
     canvas.blend((0.37, 0.38, 0.46), rng.uniform(0.35, 0.85) * nests * shape.mask)
-    vessels = _branches(canvas, rng.integers(3, 8), spread=shape.radius, width=0.045, length=0.75)
+    vessels = _branches(canvas, int(rng.integers(3, 8)), spread=shape.radius, width=0.045, length=0.75)
     canvas.blend((0.70, 0.16, 0.18), rng.uniform(0.55, 0.9) * vessels * _step(shape.depth * 6 + 1.5))
     if rng.random() < 0.4:
         sore = canvas.spots(2, (0.1, 0.22), shape.radius * 0.5)
@@ -406,7 +407,7 @@ def _paint_vascular(canvas: Canvas) -> None:
     tone = rng.dirichlet([1.6, 1.0, 0.5]) @ tones + rng.normal(0, 0.02, size=3)
     canvas.blend((0.82, 0.50, 0.49), 0.45 * _step(shape.depth * 5 + 1.2))
     canvas.blend(tone * 0.5 + np.array([0.82, 0.50, 0.48]) * 0.5, 0.85 * shape.mask)
-    lacunae = canvas.spots(rng.integers(18, 45), (0.07, 0.17), shape.radius * 0.95, shape.mask)
+    lacunae = canvas.spots(int(rng.integers(18, 45)), (0.07, 0.17), shape.radius * 0.95, shape.mask)
     canvas.blend(tone, 0.9 * ndimage.gaussian_filter(lacunae, canvas.resolution / 220) * shape.mask)
     canvas.darken(0.3 * _step(canvas.noise(5, 2) * 2 - 1) * shape.mask, (0.7, 1, 0.8))
     if rng.random() < 0.3:

@@ -9,19 +9,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from skinzoo.data.folders import make_once
 from skinzoo.data.lesion_painter import paint_lesion, photograph
-from skinzoo.errors import DataError, UsageError
+from skinzoo.errors import UsageError
 from skinzoo.home import datasets_folder
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -32,7 +28,6 @@ COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization
 
 GENERATOR_VERSION = 1
 FEWEST_IMAGES = 42
-STALE_SECONDS = 3600.0
 _JPEG_QUALITY = 92
 
 
@@ -166,36 +161,15 @@ class Lesion:
 def sample_folder(options: SampleOptions | None = None) -> Path:
     """Return the folder of a sample, drawing it if it is not there.
 
-    The folder appears whole or not at all: it is made under a temporary name and renamed. Two processes
-    that draw it at the same moment both end with the one that was renamed first.
-
     Raises:
         DataError: The folder cannot be written.
     """
     options = options or SampleOptions()
-    folder = datasets_folder() / f"sample-{options.key}"
-    if (folder / DESCRIPTION).is_file():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=".sample-", dir=folder.parent))
-        try:
-            draw_sample(temporary, options)
-            temporary.chmod(0o755)
-            try:
-                temporary.rename(folder)
-            except OSError:
-                if not (folder / DESCRIPTION).is_file():
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise DataError(
-            f"The sample must be writable to {folder.parent}. Received: {error.strerror or error}.",
-            hint="Free space there, or set SKINZOO_HOME to a folder that can be written.",
-        ) from error
-    return folder
+    return make_once(
+        datasets_folder() / f"sample-{options.key}",
+        lambda folder: draw_sample(folder, options),
+        what="The sample",
+    )
 
 
 def draw_sample(folder: Path, options: SampleOptions) -> None:
@@ -262,15 +236,3 @@ def _metadata(lesion: Lesion, rng: np.random.Generator) -> tuple[str, str, str, 
 def _choice(rng: np.random.Generator, weights: dict[str, float]) -> str:
     shares = np.array(list(weights.values()), dtype=float)
     return list(weights)[rng.choice(len(shares), p=shares / shares.sum())]
-
-
-def _remove_stale(folder: Path) -> None:
-    for left in _leftovers(folder):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _leftovers(folder: Path) -> Iterator[Path]:
-    for path in folder.glob(".sample-*"):
-        with suppress(OSError):
-            if path.is_dir() and time.time() - path.stat().st_mtime > STALE_SECONDS:
-                yield path

@@ -124,7 +124,8 @@ def make_table(
         values = rows[column].tolist() if column in rows.columns else [""] * len(rows)
         table[column] = pd.Series(_texts(values), dtype=str)
     ages = table["age"].tolist()
-    table["age"] = pd.Series([_age(text) for text in ages], dtype="float64")
+    numbers = [_age(text) for text in ages]
+    table["age"] = pd.Series(numbers, dtype="float64")
     table["image_path"] = pd.Series(
         [str(Path(path).absolute()) if path else "" for path in table["image_path"]], dtype=str
     )
@@ -141,7 +142,7 @@ def make_table(
     not_ages = [
         BadRow(position, _AGE_RULE, f"'{text}' for image {_named(table, position)}")
         for position, text in enumerate(ages)
-        if text.lower() not in MISSING and np.isnan(table["age"].iat[position])
+        if text.lower() not in MISSING and np.isnan(numbers[position])
     ]
     return _checked(table, vocabularies or Vocabularies(), skip_bad, not_ages)
 

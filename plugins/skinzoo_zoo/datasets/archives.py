@@ -1,9 +1,9 @@
 """Files of the official archives.
 
 Addresses and checksums were looked up in public sources and could not be tried where this was written, which
-has no access to the archives. Dataverse and Zenodo publish MD5 sums of their files; the ISIC archive does not,
-so its sums are those that independent users of the files report alike. A file without a sum is still checked
-for its size, as the server states it.
+has no access to the archives. Dataverse and Zenodo publish MD5 sums of their files; the ISIC archive does
+not, so its sums are those that independent users of the files report alike. A file without a sum is still
+checked for its size, as the server states it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, Source, hookimpl
+from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, RemoteFile, Source, hookimpl
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +69,11 @@ SPEC = DatasetSpec(
     recognises=recognises,
     licence="CC BY-NC 4.0; cite Tschandl et al. 2018, Scientific Data 5, 180161",
     facts=DatasetFacts(class_counts=CLASS_COUNTS, images=10015, lesions=7470, image_size=(600, 450)),
+    files=(
+        RemoteFile(name="HAM10000_metadata.tab", url=_DATAVERSE + "4338392"),
+        RemoteFile(name="HAM10000_images_part_1.zip", url=_DATAVERSE + "3172585", unpack=True),
+        RemoteFile(name="HAM10000_images_part_2.zip", url=_DATAVERSE + "3172584", unpack=True),
+    ),
     has_lesions=True,
 )
 
