@@ -1,4 +1,4 @@
-"""Figures of the dataset report, drawn with matplotlib and given as SVG with a text that says what they show."""
+"""Figures of the dataset report: SVG drawn with matplotlib, each with a text that says what it shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MUTED = "#6b7280"
 GRID = "#e5e7eb"
 BAR = "#2a6f97"
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#555555")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart (the yellow darkened for white paper)."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart; the yellow is darkened for white."""
 
 _STYLE = {
     "font.size": 10,
@@ -200,7 +200,8 @@ def images_of_lesion_plot(table: pd.DataFrame) -> Plot | None:
     return _bars(
         "Images of one lesion",
         {f"{number}": int(count) for number, count in counts.items()},
-        note=f"{several:,} of {len(lesions):,} lesions have several images: these leak where a split is made by image.",
+        note=f"{several:,} of {len(lesions):,} lesions have several images: "
+        "these leak where a split is made by image.",
         label="Images",
         value="lesions",
     )
