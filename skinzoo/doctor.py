@@ -206,7 +206,11 @@ def check_devices() -> list[Check]:
 
 def check_installation() -> list[Check]:
     """Check the entry points of skinzoo and of every distribution that has plugins."""
-    distributions = {dist.name: dist for dist in metadata.distributions() if _has_plugins(dist)}
+    found: dict[str, metadata.Distribution] = {}
+    for distribution in metadata.distributions():
+        # The first on the path hides others of its name.
+        found.setdefault(canonicalize_name(distribution.name), distribution)
+    distributions = {name: distribution for name, distribution in found.items() if _has_plugins(distribution)}
     if DISTRIBUTION not in distributions:
         return [_missing_entry_points(), *_check_entry_points(distributions.values())]
     return list(_check_entry_points(distributions.values()))

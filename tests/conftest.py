@@ -64,7 +64,7 @@ def cli(tmp_path):
 
     def run(*arguments, env=None, columns=120, timeout=300):
         return subprocess.run(
-            [sys.executable, "-m", "skinzoo", *map(str, arguments)],
+            [Path(sys.executable).with_name("skinzoo"), *map(str, arguments)],
             capture_output=True,
             text=True,
             env={**os.environ, "COLUMNS": str(columns), **(env or {})},

@@ -53,6 +53,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show everything about a part, whatever its kind."""
+    from skinzoo.config import make_config
     from skinzoo.registry import registry
 
     changes = {
@@ -68,6 +69,9 @@ def show(
     parts = registry()
     kinds = [VariantSpec.kind] if build else [kind] if kind else list(LISTED_KINDS)
     documents = [catalogue.describe_part(part, parts) for part in parts.find(name, kinds)]
+    for document in documents:
+        if "recipe" in document.get("resolved", {}):
+            document["resolved"]["settings"] = make_config(document["name"], parts=parts).as_dict()
     result: dict[str, Any] = {"parts": documents}
     if build:
         result["built"] = _build(name, changes)
@@ -119,8 +123,8 @@ def _print_part(document: Mapping[str, Any]) -> None:
     pairs += [("note", note) for note in document["notes"]]
     pairs += [("problem", problem) for problem in document["problems"]]
     render.fields(pairs)
-    _print_tables(document)
     render.line()
+    _print_tables(document)
 
 
 def _source(source: Mapping[str, str] | None) -> list[tuple[str, str]]:
@@ -240,7 +244,7 @@ def _print_tables(part: Mapping[str, Any]) -> None:
     if part["kind"] == "dataset":
         _print_dataset(part)
     if part["kind"] == "recipe":
-        _print_settings("settings", part["settings"], part["not_stated"])
+        _print_settings("setting", part["settings"], part["not_stated"])
     if part["kind"] == "variant":
         _print_published(part["published"])
         recipe = part["resolved"].get("recipe")
@@ -250,10 +254,16 @@ def _print_tables(part: Mapping[str, Any]) -> None:
 
 def _print_cuts(cuts: Sequence[Mapping[str, Any]]) -> None:
     rows = [
-        [cut["name"] + (" (default)" if i == 0 else ""), _cut(cut), _shape(cut["feature_map"]), cut["notes"]]
+        [
+            cut["name"] + ("\n(default)" if i == 0 else ""),
+            _cut(cut).replace(" > ", "\n> "),
+            _shape(cut["feature_map"]),
+            cut["notes"],
+        ]
         for i, cut in enumerate(cuts)
     ]
-    render.table(["cut", "layer", "feature map", "notes"], rows, wrap=["cut", "layer", "notes"])
+    render.table(["cut", "layer", "feature map", "notes"], rows, wrap=["layer", "notes"])
+    render.line()
 
 
 def _print_dataset(part: Mapping[str, Any]) -> None:
@@ -262,11 +272,13 @@ def _print_dataset(part: Mapping[str, Any]) -> None:
         render.table(
             ["class", "images"], [[name, f"{count:,}"] for name, count in counts.items()], right=["images"]
         )
+        render.line()
     if part["files"]:
         render.table(
             ["file", "address", "checksum"],
             [[file["name"], file["url"], file["checksum"] or "none published"] for file in part["files"]],
         )
+        render.line()
 
 
 def _print_published(published: Sequence[Mapping[str, Any]]) -> None:
@@ -292,7 +304,8 @@ def _print_published(published: Sequence[Mapping[str, Any]]) -> None:
     warnings = {result["protocol"]: result["protocol_warning"] for result in published}
     for protocol, warning in warnings.items():
         if warning:
-            render.paragraph(f"* protocol {protocol}: {warning}.")
+            render.paragraph(f"* protocol {protocol}, {warning}")
+    render.line()
 
 
 def _print_settings(title: str, settings: Mapping[str, Mapping[str, Any]], ours: Sequence[str]) -> None:
@@ -301,8 +314,10 @@ def _print_settings(title: str, settings: Mapping[str, Mapping[str, Any]], ours:
         for section, values in settings.items()
         for key, value in values.items()
     ]
+    columns = [title, "value", "not stated"] if ours else [title, "value"]
     if rows:
-        render.table([title, "value", "not stated"], rows, wrap=["value"])
+        render.table(columns, [row[: len(columns)] for row in rows], wrap=["value"])
+        render.line()
 
 
 def _print_built(built: Mapping[str, Any]) -> None:
@@ -346,4 +361,6 @@ def _value(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_value, value)) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_value(item)}" for key, item in value.items()) or "-"
     return str(value)
