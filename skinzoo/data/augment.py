@@ -11,8 +11,9 @@ augmentation: it is part of `skinzoo.data.decode`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ class Augmentation:
         for name, (low, high) in limits.items():
             value: Any = getattr(self, name)
             whole = name in ("randaugment", "cutout", "cutout_holes")
-            wanted: type | tuple[type, ...] = int if whole else (int, float)
+            wanted: Any = int if whole else (int, float)
             if isinstance(value, bool) or not isinstance(value, wanted) or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
                 raise UsageError(f"`{name}` must be {kind} from {low} to {high}. Received: {value!r}.")
@@ -116,7 +117,8 @@ class Augmenter:
         self.augmentation = augmentation
         self.size = size
         self.seed = int(seed)
-        self._operations = _randaugment_layers(augmentation) if augmentation.randaugment else ()
+        strength = augmentation.randaugment_magnitude
+        self._operations = _randaugment_operations(strength) if augmentation.randaugment else ()
         self._hole = _hole_layer(augmentation, size) if augmentation.cutout else None
 
     def __call__(self, images: Any, epoch: Any = 0, step: Any = 0) -> tf.Tensor:
@@ -174,8 +176,8 @@ class Augmenter:
         count = self.augmentation.randaugment
         shape = (1, self.size, self.size, 3)
 
-        def branch(layer: Any, pixels: tf.Tensor, key: tf.Tensor) -> Any:
-            return lambda: tf.ensure_shape(_apply(layer, pixels, key), shape)
+        def branch(operation: Any, pixels: tf.Tensor, key: tf.Tensor) -> Any:
+            return lambda: tf.ensure_shape(operation(pixels, key), shape)
 
         def one(image_and_key: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
             image, own = image_and_key
@@ -186,7 +188,7 @@ class Augmenter:
             for number in range(count):
                 its_key = _fold(own, number)
                 pixels = tf.switch_case(
-                    chosen[number], [branch(layer, pixels, its_key) for layer in self._operations]
+                    chosen[number], [branch(operation, pixels, its_key) for operation in self._operations]
                 )
             return _as_bytes(pixels[0])
 
@@ -233,15 +235,14 @@ def affine_transforms(augmentation: Augmentation, size: int, batch: Any, key: tf
     return tf.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
 
-def _randaugment_layers(augmentation: Augmentation) -> tuple[Any, ...]:
+def _randaugment_operations(strength: float) -> tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], ...]:
     from keras import layers
 
-    strength = augmentation.randaugment_magnitude
     pixels = {"value_range": (0, 255), "dtype": "float32"}
     moves = {"fill_mode": "nearest", "dtype": "float32"}
     # At strength 1 these are the strongest levels of the RandAugment paper, where Keras means the same by
     # them.
-    return (
+    keras_layers = (
         layers.RandomShear(0.3 * strength, 0.3 * strength, **moves),
         layers.RandomTranslation(0.3 * strength, 0.3 * strength, **moves),
         layers.RandomRotation(30.0 / 360.0 * strength, **moves),
@@ -249,11 +250,24 @@ def _randaugment_layers(augmentation: Augmentation) -> tuple[Any, ...]:
         layers.RandomColorDegeneration(0.9 * strength, **pixels),
         layers.RandomContrast(0.9 * strength, **pixels),
         layers.RandomSharpness((0.5 - 0.5 * strength, 0.5 + 0.5 * strength), **pixels),
-        layers.RandomPosterization(8 - round(4 * strength), **pixels),
-        layers.Solarization(0.0, strength, **pixels),
+        layers.RandomPosterization((8 - round(4 * strength), 8), **pixels),
         layers.AutoContrast(**pixels),
         layers.Equalization(**pixels),
     )
+    return (*(partial(_apply, layer) for layer in keras_layers), partial(_solarize, strength))
+
+
+def _solarize(strength: float, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Invert what is brighter than a threshold that sinks with the strength.
+
+    Keras's Solarization (3.15) takes the lower bound of the threshold for a grey level and the upper one for
+    a share of 255, so that weak solarization cannot be asked of it.
+    """
+    import tensorflow as tf
+
+    shape = (tf.shape(images)[0], 1, 1, 1)
+    threshold = tf.random.stateless_uniform(shape, key, 255.0 * (1.0 - strength), 256.0, alg="philox")
+    return tf.where(images < threshold, images, 255.0 - images)
 
 
 def _hole_layer(augmentation: Augmentation, size: int) -> Any:

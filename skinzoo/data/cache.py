@@ -25,6 +25,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 IMAGES_FILE = "images.npy"
 RECORD_FILE = "cache.json"
 WRITE_BATCH = 16
+FLUSH_BYTES = 64 * 2**20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -202,10 +204,13 @@ def _build(
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(stream.fileno(), 0, offset + len(usable) * row_bytes)
 
-            def store(row: int, pixels: np.ndarray) -> None:
-                _write_all(stream.fileno(), pixels.data.cast("B"), offset + row * row_bytes)
+            with _Flusher(stream.fileno()) as flusher:
 
-            failed = _decode_all(usable["image_path"], decoding, store, progress)
+                def store(row: int, pixels: np.ndarray) -> None:
+                    _write_all(stream.fileno(), pixels.data.cast("B"), offset + row * row_bytes)
+                    flusher.wrote(row_bytes)
+
+                failed = _decode_all(usable["image_path"], decoding, store, progress)
             os.fsync(stream.fileno())
         kept, more = _after_decoding(usable, failed, skip_bad, len(table))
         rows = [row for row in range(len(usable)) if row not in failed]
@@ -395,6 +400,30 @@ class _Descriptor:
     def __del__(self) -> None:
         with suppress(OSError, AttributeError):
             os.close(self._descriptor)
+
+
+class _Flusher:
+    """Sends what was written to the disk meanwhile, so that the last `fsync` finds little left to do."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._running: Future[None] | None = None
+        self._bytes = 0
+
+    def wrote(self, count: int) -> None:
+        self._bytes += count
+        if self._bytes >= FLUSH_BYTES and (self._running is None or self._running.done()):
+            if self._running is not None:
+                self._running.result()
+            self._bytes = 0
+            self._running = self._pool.submit(os.fsync, self._descriptor)
+
+    def __enter__(self) -> _Flusher:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown(wait=True)
 
 
 def _write_all(descriptor: int, buffer: memoryview, offset: int) -> None:

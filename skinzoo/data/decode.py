@@ -185,48 +185,67 @@ def _shades_of_gray(image: tf.Tensor) -> tf.Tensor:
 
 
 def _remove_hair(image: tf.Tensor) -> tf.Tensor:
-    """Replace thin dark lines by what surrounds them (after DullRazor, Lee et al. 1997).
+    """Replace thin, long, dark lines by what surrounds them (after DullRazor, Lee et al. 1997).
 
-    A grey closing along short lines in four directions fills whatever is darker and thinner than the line;
-    where it lightens by more than `HAIR_THRESHOLD`, the pixel becomes the mean of the hairless pixels around
-    it.
+    A grey closing with a short line fills what is darker and narrower than the line is long. Across a hair
+    it fills, along a hair it does not: where the closings in four directions differ by more than
+    `HAIR_THRESHOLD`, something thin runs, and where it runs straight far enough, it is hair. Only the
+    brightest channel is looked at, in which skin is bright, hair is dark, and vessels and pigment network are
+    faint. Hairs become the mean of the hairless pixels around them. Coarse dark stripes of a lesion can be
+    taken for hair, and light hair is not found.
     """
+    import numpy as np
     import tensorflow as tf
 
-    size = image.shape[0]
-    length = max(5, round(size / 20) | 1)
+    length = max(5, round(int(image.shape[0]) / 20) | 1)
     pixels = tf.cast(image, tf.float32)[tf.newaxis]
-    # DullRazor looks at each channel; the darkest gives one mask for all.
-    grey = tf.reduce_min(pixels, axis=-1, keepdims=True)
-    closed = tf.reduce_max(tf.stack([_close(grey, line) for line in _lines(length)]), axis=0)
-    hair = tf.cast(closed - grey > HAIR_THRESHOLD, tf.float32)
-    hair = tf.nn.max_pool2d(hair, 3, 1, "SAME")
+    brightest = tf.reduce_max(pixels, axis=-1, keepdims=True)
+    closed = tf.concat([_close(brightest, line) for line in _lines(length, 4)], axis=-1)
+    spread = tf.reduce_max(closed, axis=-1, keepdims=True) - tf.reduce_min(closed, axis=-1, keepdims=True)
+    thin = tf.nn.max_pool2d(tf.cast(spread > HAIR_THRESHOLD, tf.float32), 3, 1, "SAME")
+    reach = 2 * length + 1
+    kernels = np.stack([line / line.sum() for line in _lines(reach, 8)], axis=-1)[:, :, np.newaxis]
+    along = tf.nn.conv2d(thin, kernels.astype(np.float32), 1, "SAME")
+    across = tf.roll(along, 4, axis=-1)
+    long = tf.reduce_max(tf.cast((along > 0.9) & (across < 0.4), tf.float32), axis=-1, keepdims=True)
+    hair = thin * tf.nn.max_pool2d(long, reach, 1, "SAME")
     kept = 1.0 - hair
     filled = pixels
-    for window in (8 * length + 1, 2 * length + 1, length):
+    for window in (reach, length):
         share = tf.nn.avg_pool2d(kept, window, 1, "SAME")
         mean = tf.nn.avg_pool2d(pixels * kept, window, 1, "SAME") / tf.maximum(share, 1e-6)
         filled = tf.where((hair > 0.0) & (share > 1e-3), mean, filled)
     return tf.cast(tf.clip_by_value(filled[0] + 0.5, 0.0, 255.0), tf.uint8)
 
 
-def _lines(length: int) -> list[Any]:
+def _lines(length: int, directions: int) -> list[Any]:
+    """Return masks `(length, length)` of lines through the centre, half a turn divided by `directions`."""
     import numpy as np
 
-    middle = length // 2
-    horizontal = np.zeros((length, length), bool)
-    horizontal[middle] = True
-    diagonal = np.eye(length, dtype=bool)
-    return [horizontal, horizontal.T, diagonal, diagonal[::-1]]
+    steps = np.linspace(-1.0, 1.0, 4 * length) * (length // 2)
+    masks = []
+    for angle in np.arange(directions) * np.pi / directions:
+        mask = np.zeros((length, length), bool)
+        rows = np.rint(length // 2 + steps * np.sin(angle)).astype(int)
+        columns = np.rint(length // 2 + steps * np.cos(angle)).astype(int)
+        mask[rows, columns] = True
+        masks.append(mask)
+    return masks
 
 
 def _close(grey: tf.Tensor, line: Any) -> tf.Tensor:
+    """Close `(1, height, width, 1)` with a flat line, by shifts: six times faster than `tf.nn.dilation2d`."""
     import numpy as np
     import tensorflow as tf
 
-    flat = np.where(line, 0.0, -1e4).astype(np.float32)[:, :, np.newaxis]
-    options = {"strides": (1, 1, 1, 1), "padding": "SAME", "data_format": "NHWC", "dilations": (1, 1, 1, 1)}
-    return tf.nn.erosion2d(tf.nn.dilation2d(grey, flat, **options), flat, **options)
+    half = len(line) // 2
+    height, width = grey.shape[1], grey.shape[2]
+    for reduce in (tf.reduce_max, tf.reduce_min):
+        padding = [[0, 0], [half, half], [half, half], [0, 0]]
+        padded = tf.pad(grey, padding, constant_values=0.0 if reduce is tf.reduce_max else 255.0)
+        shifted = [padded[:, y : y + height, x : x + width] for y, x in np.argwhere(line)]
+        grey = reduce(tf.stack(shifted), axis=0)
+    return grey
 
 
 _STEPS: dict[str, Callable[[Any], Any]] = {"hair_removal": _remove_hair, "shades_of_gray": _shades_of_gray}
