@@ -24,7 +24,7 @@ import skinzoo
 import skinzoo_example.layers
 from skinzoo.registry import registry
 from skinzoo.specs import LossRequest, LossSpec
-from skinzoo.testing import check_plugin, example_cases
+from skinzoo.testing import example_cases
 
 keras.utils.set_random_seed(0)
 model = skinzoo.create_model("example", classes=7)
@@ -33,7 +33,6 @@ model.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss)
 before = [np.array(weight) for weight in model.trainable_weights]
 value = model.train_on_batch(example_cases(model), np.eye(7, dtype="float32")[[0, 3]])
 moved = sum(not np.array_equal(a, b) for a, b in zip(before, model.trainable_weights, strict=True))
-check_plugin("skinzoo-example")
 json.dump(
     {
         "loss": float(value),
@@ -189,7 +188,15 @@ def test_its_variant_is_shown_and_built(environment):
     assert built["trainable"] > trunk
 
 
-def test_it_keeps_the_contract_and_trains_for_one_step(environment):
+def test_its_own_tests_pass_the_contract_among_them(environment):
+    options = ["-q", "-p", "no:cacheprovider", "-c", EXAMPLE / "pyproject.toml", EXAMPLE / "tests"]
+    output = run(
+        [environment.python, "-m", "pytest", *options], cwd=environment.folder, env=environment.variables
+    )
+    assert "3 passed" in output
+
+
+def test_it_trains_for_one_step(environment):
     output = run(
         [environment.python, "-c", TRAIN_ONE_STEP], cwd=environment.folder, env=environment.variables
     )
