@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command_name
 
 from skinzoo.cli import render
-from skinzoo.errors import SkinzooError
+from skinzoo.errors import DuplicateNameError, SkinzooError
+from skinzoo.plugins import BLOCK_VARIABLE, Plugin
 
 INTERRUPTED = 130
 COMMAND_MODULES = ("list_", "show", "plugins", "doctor", "new_plugin", "data")
@@ -62,13 +64,49 @@ for _name in COMMAND_MODULES:
     importlib.import_module(f"skinzoo.cli.{_name}").add_to(app)
 
 
+def add_plugin_commands(target: typer.Typer, plugin: Plugin) -> None:
+    """Add a plugin's commands, all or none.
+
+    Args:
+        target: The application.
+        plugin: A loaded plugin.
+
+    Raises:
+        PluginError: Its hook failed, or one of its commands has the name of another.
+    """
+    own = typer.Typer()
+    plugin.add_commands(own)
+    taken = command_names(own) & command_names(target)
+    if taken:
+        raise DuplicateNameError(
+            f"The commands of plugin {plugin.provider} are left out: there is a command "
+            f"'{min(taken)}' already.",
+            hint=f"Disable the plugin with {BLOCK_VARIABLE}={plugin.provider.plugin}",
+        )
+    target.registered_commands.extend(own.registered_commands)
+    target.registered_groups.extend(own.registered_groups)
+
+
+def command_names(of: typer.Typer) -> set[str]:
+    """Return the names of an application's commands and groups."""
+    commands = {
+        command.name or get_command_name(command.callback.__name__)
+        for command in of.registered_commands
+        if command.callback is not None
+    }
+    groups = {
+        group.name or group.typer_instance.info.name for group in of.registered_groups if group.typer_instance
+    }
+    return commands | {name for name in groups if isinstance(name, str)}
+
+
 def main() -> None:
     """Run the CLI with the plugins' commands."""
     from skinzoo.registry import registry
 
     for plugin in registry().plugins:
         try:
-            plugin.add_commands(app)
+            add_plugin_commands(app, plugin)
         except SkinzooError as error:
             render.error(error)
     app()

@@ -165,6 +165,25 @@ def test_a_command_hook_that_raises_costs_only_its_commands(cli, distributions):
     assert "bad-commands 1.0 (bad-commands) failed in its hook `skinzoo_commands`" in done.stderr
 
 
+def test_a_command_cannot_take_the_place_of_another(cli, distributions):
+    source = (
+        "from skinzoo.api import hookimpl\n"
+        "@hookimpl\n"
+        "def skinzoo_commands(app):\n"
+        "    @app.command('list')\n"
+        "    def mine():\n"
+        "        print('mine')\n"
+        "    @app.command()\n"
+        "    def other():\n"
+        "        print('other')\n"
+    )
+    distributions.add("impostor", source)
+    done = cli("list", "cnn", "--json", env=distributions.env)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)[0]["name"] == "cnn"
+    assert "plugin impostor 1.0 (impostor) are left out: there is a command 'list' already." in done.stderr
+
+
 def test_a_command_of_a_plugin_runs(cli, distributions):
     source = (
         "from skinzoo.api import hookimpl\n"
