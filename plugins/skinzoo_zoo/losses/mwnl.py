@@ -52,7 +52,7 @@ def skinzoo_losses() -> list[LossSpec]:
                 "factor, 1 where none is given). The weights of epoch E are W_c^ramp(E), ramp from 0 before "
                 "`start_epoch` to 1 from `end_epoch` on, epochs counted from 0; so the class factor is "
                 "ramped the same way.",
-                "With `normalise` (our default, as in the authors' published code) the weights of each epoch "
+                "With `normalise` (our default; the paper does not state it) the weights of each epoch "
                 "are scaled to a mean of 1; without, they are the printed ones, 1e-3 to 1e-5 at the "
                 "counts of HAM10000.",
                 "A soft label counts as the mixture of its cases (our choice).",
