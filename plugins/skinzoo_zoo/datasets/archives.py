@@ -14,7 +14,7 @@ from types import MappingProxyType
 from skinzoo.api import RemoteFile
 
 _DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile"
-_ISIC = "https://isic-challenge-data.s3.amazonaws.com"
+_ISIC = "https://isic-archive.s3.amazonaws.com/challenges"
 _ZENODO = "https://zenodo.org/records/10519652/files"
 
 
@@ -54,6 +54,7 @@ ARCHIVES: Mapping[str, tuple[RemoteFile, ...]] = MappingProxyType(
                 unpack=True,
             ),
         ),
+        # Age and sex lie in the archives of the images.
         "isic2017": (
             _isic(2017, "ISIC-2017_Training_Part3_GroundTruth.csv", "md5:0cb4add57c65c22ca1a1cb469ad1f0c5"),
             _isic(2017, "ISIC-2017_Validation_Part3_GroundTruth.csv", "md5:8d4826a76adcd8fb928ca52a23ebae4c"),
@@ -75,6 +76,9 @@ ARCHIVES: Mapping[str, tuple[RemoteFile, ...]] = MappingProxyType(
             _isic(2019, "ISIC_2019_Training_GroundTruth.csv"),
             _isic(2019, "ISIC_2019_Training_Metadata.csv"),
             _isic(2019, "ISIC_2019_Training_Input.zip"),
+            _isic(2019, "ISIC_2019_Test_GroundTruth.csv"),
+            _isic(2019, "ISIC_2019_Test_Metadata.csv"),
+            _isic(2019, "ISIC_2019_Test_Input.zip"),
         ),
         # record 10519652 (MedMNIST+), sums as the package `medmnist` 3 lists them.
         "dermamnist": (

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, RemoteFile, Source, hookimpl
+from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, Source, hookimpl
+from skinzoo_zoo.datasets.archives import ARCHIVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,13 +92,6 @@ def read(request: DatasetRequest) -> pd.DataFrame:
     return table
 
 
-_CHECKSUMS = {
-    28: "0744692d530f8e62ec473284d019b0c7",
-    64: "b70a2f5635c6199aeaa28c31d7202e1f",
-    128: "2defd784463fa5243564e855ed717de1",
-    224: "8974907d8e169bef5f5b96bc506ae45d",
-}
-
 SPEC = DatasetSpec(
     name=NAME,
     title="DermaMNIST: HAM10000 in 28, 64, 128 or 224 pixels, with MedMNIST's parts",
@@ -115,13 +109,7 @@ SPEC = DatasetSpec(
         class_counts={"akiec": 327, "bcc": 514, "bkl": 1099, "df": 115, "mel": 1113, "nv": 6705, "vasc": 142},
         images=10015,
     ),
-    files=(
-        RemoteFile(
-            name="dermamnist.npz",
-            url="https://zenodo.org/records/10519652/files/dermamnist.npz?download=1",
-            checksum=f"md5:{_CHECKSUMS[28]}",
-        ),
-    ),
+    files=ARCHIVES[NAME],
     options={"size": 0},
     has_parts=True,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, RemoteFile, Source, hookimpl
+from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, Source, hookimpl
+from skinzoo_zoo.datasets.archives import ARCHIVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +49,6 @@ def read(request: DatasetRequest) -> pd.DataFrame:
     )
 
 
-_DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile/"
-
 SPEC = DatasetSpec(
     name=NAME,
     title="HAM10000: 10,015 dermoscopic images of 7 classes, with lesion ids, age, sex and localization",
@@ -69,11 +68,7 @@ SPEC = DatasetSpec(
     recognises=recognises,
     licence="CC BY-NC 4.0; cite Tschandl et al. 2018, Scientific Data 5, 180161",
     facts=DatasetFacts(class_counts=CLASS_COUNTS, images=10015, lesions=7470, image_size=(600, 450)),
-    files=(
-        RemoteFile(name="HAM10000_metadata.tab", url=_DATAVERSE + "4338392"),
-        RemoteFile(name="HAM10000_images_part_1.zip", url=_DATAVERSE + "3172585", unpack=True),
-        RemoteFile(name="HAM10000_images_part_2.zip", url=_DATAVERSE + "3172584", unpack=True),
-    ),
+    files=ARCHIVES[NAME],
     has_lesions=True,
 )
 

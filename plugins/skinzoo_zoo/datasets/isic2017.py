@@ -12,11 +12,11 @@ from skinzoo.api import (
     DatasetFacts,
     DatasetRequest,
     DatasetSpec,
-    RemoteFile,
     Source,
     UsageError,
     hookimpl,
 )
+from skinzoo_zoo.datasets.archives import ARCHIVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,17 +131,6 @@ def read(request: DatasetRequest) -> pd.DataFrame:
     return table
 
 
-_ADDRESS = "https://isic-archive.s3.amazonaws.com/challenges/2017/"
-_FILES = tuple(
-    RemoteFile(name=name, url=_ADDRESS + name, unpack=name.endswith(".zip"))
-    for part in PARTS.values()
-    for name in (
-        f"ISIC-2017_{part}_Data.zip",
-        f"ISIC-2017_{part}_Part3_GroundTruth.csv",
-        *(() if part == "Test_v2" else (f"ISIC-2017_{part}_Data_metadata.csv",)),
-    )
-)
-
 SPEC = DatasetSpec(
     name=NAME,
     title="ISIC 2017 part 3: 2,750 images of melanoma, seborrheic keratosis and nevus in official parts",
@@ -161,7 +150,7 @@ SPEC = DatasetSpec(
     recognises=recognises,
     licence="CC0; cite Codella et al., arXiv 1710.05006",
     facts=DatasetFacts(class_counts={MELANOMA: 521, KERATOSIS: 386, NEVUS: 1843}, images=2750),
-    files=_FILES,
+    files=ARCHIVES[NAME],
     options={"task": "three"},
     has_parts=True,
 )

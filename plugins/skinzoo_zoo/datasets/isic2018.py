@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, RemoteFile, Source, hookimpl
+from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, Source, hookimpl
+from skinzoo_zoo.datasets.archives import ARCHIVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,19 +87,6 @@ def read(request: DatasetRequest) -> pd.DataFrame:
     return table_of_images(rows, images, request, dataset=NAME, classes=CLASSES, notes=notes)
 
 
-_ADDRESS = "https://isic-archive.s3.amazonaws.com/challenges/2018/"
-_FILES = (
-    *(
-        RemoteFile(name=name, url=_ADDRESS + name, unpack=True)
-        for part in PARTS.values()
-        for name in (f"ISIC2018_Task3_{part}_Input.zip", f"ISIC2018_Task3_{part}_GroundTruth.zip")
-    ),
-    RemoteFile(
-        name="ISIC2018_Task3_Training_LesionGroupings.csv",
-        url=_ADDRESS + "ISIC2018_Task3_Training_LesionGroupings.csv",
-    ),
-)
-
 SPEC = DatasetSpec(
     name=NAME,
     title="ISIC 2018 task 3: HAM10000 for training, 193 images for validation and 1,512 for the test",
@@ -129,7 +117,7 @@ SPEC = DatasetSpec(
         },
         images=10015 + 193 + 1512,
     ),
-    files=_FILES,
+    files=ARCHIVES[NAME],
     has_lesions=True,
     has_parts=True,
 )

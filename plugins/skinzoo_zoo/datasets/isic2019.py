@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, RemoteFile, Source, hookimpl
+from skinzoo.api import DataError, DatasetFacts, DatasetRequest, DatasetSpec, Source, hookimpl
+from skinzoo_zoo.datasets.archives import ARCHIVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,17 +113,6 @@ def read(request: DatasetRequest) -> pd.DataFrame:
     )
 
 
-_ADDRESS = "https://isic-archive.s3.amazonaws.com/challenges/2019/"
-_FILES = tuple(
-    RemoteFile(name=name, url=_ADDRESS + name, unpack=name.endswith(".zip"))
-    for part in PARTS.values()
-    for name in (
-        f"ISIC_2019_{part}_Input.zip",
-        f"ISIC_2019_{part}_GroundTruth.csv",
-        f"ISIC_2019_{part}_Metadata.csv",
-    )
-)
-
 SPEC = DatasetSpec(
     name=NAME,
     title="ISIC 2019: 25,331 training images of 8 classes with metadata, and a test part",
@@ -153,7 +143,7 @@ SPEC = DatasetSpec(
         },
         images=25331 + 6191,
     ),
-    files=_FILES,
+    files=ARCHIVES[NAME],
     has_lesions=True,
     has_parts=True,
 )
