@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from skinzoo.errors import SkinzooError
@@ -121,3 +122,62 @@ def rows(cells: Sequence[Sequence[str]], *, name_style: str = "") -> None:
     for row in cells:
         out.add_row(*row)
     console().print(out)
+
+
+def confirm(question: str) -> bool:
+    """Ask a yes-or-no question on stderr; without a terminal the answer is no."""
+    import typer
+
+    return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)
+
+
+@contextmanager
+def counted(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr while images are gone through; nothing where stderr is no terminal.
+
+    Yields:
+        A callback that takes the numbers done and of all.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    out = console(stderr=True)
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def transferred() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show a bar on stderr for each file that is transferred; nothing where stderr is no terminal.
+
+    Yields:
+        A callback that takes a file's name, the bytes that have arrived, and all its bytes or None.
+    """
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    out = console(stderr=True)
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=out, expand=True, disable=not out.is_terminal) as bars:
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield show

@@ -1,0 +1,80 @@
+"""What `skinzoo data audit` prints for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from skinzoo.cli import render
+
+if TYPE_CHECKING:
+    from skinzoo.data.audit import AuditReport, Finding
+
+
+def print_audit(report: AuditReport, examples: int) -> None:
+    """Print an audit: counts, then every finding with some examples and what to do.
+
+    Args:
+        report: What was found.
+        examples: How many items to print of each finding.
+    """
+    lesions = f"{report.lesions:,} lesions" if report.lesions else "no lesion ids"
+    render.heading(
+        f"{report.dataset}: {report.images:,} images, {lesions}, {len(report.class_counts)} classes"
+    )
+    render.paragraph(", ".join(f"{name} {number:,}" for name, number in report.class_counts.items()))
+    render.line()
+    if report.findings:
+        render.rows([[finding.severity, _text(finding, examples)] for finding in report.findings])
+        render.line()
+    render.paragraph(_summary(report))
+
+
+def _text(finding: Finding, examples: int) -> str:
+    lines = [finding.message]
+    lines += [f"  {_item(item)}" for item in finding.items[:examples]]
+    rest = len(finding.items) - examples
+    if rest > 0 and examples:
+        lines.append(f"  and {rest:,} more (all with --json)")
+    if finding.hint:
+        lines.append(f"  {finding.hint}")
+    return "\n".join(lines)
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    if "image_ids" in item:
+        return _same(item)
+    if "reason" in item:
+        return f"{item.get('image_id') or item.get('path', '')}: {item['reason']}"
+    return ", ".join(f"{name} {_value(value)}" for name, value in item.items())
+
+
+def _same(item: Mapping[str, Any]) -> str:
+    parts = item.get("parts") or [""] * len(item["image_ids"])
+    names = [
+        f"{image} ({', '.join(filter(None, (lesion, label, part)))})"
+        for image, lesion, label, part in zip(
+            item["image_ids"], item["lesion_ids"], item["labels"], parts, strict=True
+        )
+    ]
+    text = " = ".join(names) if "similarity" not in item else " ~ ".join(names)
+    if "similarity" not in item:
+        return text
+    turned = "" if item["orientation"] == "upright" else f", {item['orientation']}"
+    return f"{text}, similarity {item['similarity']:.2f}{turned}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "/".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _summary(report: AuditReport) -> str:
+    counts = ", ".join(
+        f"{number} {severity}{'' if number == 1 else 's'}"
+        for severity, number in report.severity_counts.items()
+    )
+    if not report.split:
+        return f"{counts}."
+    return f"{counts}. The split {'leaks' if report.leaks else 'does not leak'} ({report.split[:12]})."
