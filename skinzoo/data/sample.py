@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from skinzoo.data.folders import make_once
-from skinzoo.data.lesion_painter import paint_lesion, photograph
+from skinzoo.data.lesion_camera import photograph
+from skinzoo.data.lesion_painter import paint_lesion
 from skinzoo.errors import UsageError
 from skinzoo.home import datasets_folder
 
@@ -183,7 +184,7 @@ def draw_sample(folder: Path, options: SampleOptions) -> None:
         for lesion in _lesions(options):
             rng = np.random.default_rng([options.seed, lesion.number, 1])
             facts = _metadata(lesion, np.random.default_rng([options.seed, lesion.number, 2]))
-            canvas = paint_lesion(lesion.label, rng, resolution=max(160, round(options.width * 2)))
+            canvas = paint_lesion(lesion.label, rng, resolution=round(options.width * 1.7))
             for _ in range(lesion.images):
                 image_id = f"SAMPLE_{number:07d}"
                 picture = photograph(canvas, rng, width=options.width, height=height)
