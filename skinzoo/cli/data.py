@@ -353,8 +353,10 @@ def _read(
 ) -> tuple[pd.DataFrame, DatasetSpec, Data]:
     from skinzoo.data.read import find_dataset, read_dataset, resolve_data
 
-    # A dataset that is named without a path stands for its downloaded copy, or needs none.
-    data = resolve_data(path or dataset)
+    data = resolve_data(path)
+    if path is None and data.path is None and dataset is not None:
+        # A dataset that is named without a path stands for its downloaded copy, or needs none.
+        data = resolve_data(dataset)
     name = dataset or data.dataset
     if data.notice:
         render.notice(data.notice)

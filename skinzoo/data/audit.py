@@ -350,8 +350,8 @@ def _unnamed_images(
 
 
 def _unreadable(table: pd.DataFrame, scan: Scan) -> list[Finding]:
-    bad = np.flatnonzero(~scan.usable)
-    if not len(bad):
+    bad = [int(i) for i in np.flatnonzero(~scan.usable)]
+    if not bad:
         return []
     items = tuple(
         {
@@ -393,8 +393,8 @@ def _conflicting_labels(table: pd.DataFrame) -> list[Finding]:
 
 
 def _orientations(table: pd.DataFrame, scan: Scan) -> list[Finding]:
-    turned = np.flatnonzero(scan.orientations != 1)
-    if not len(turned):
+    turned = [int(i) for i in np.flatnonzero(scan.orientations != 1)]
+    if not turned:
         return []
     items = tuple(
         {"image_id": table["image_id"].iat[i], "orientation": int(scan.orientations[i])} for i in turned
@@ -533,12 +533,11 @@ def _split_findings(table: pd.DataFrame, split: Split, duplicates: _Duplicates) 
                 tuple({"image_id": image} for image in unassigned),
             )
         )
-    crossing = [
-        {"lesion_id": lesion, "parts": sorted(shared), "images": len(group)}
+    crossing: list[dict[str, Any]] = [
+        {"lesion_id": lesion, "parts": sorted(shared), "images": sum(parts[i] != "" for i in group)}
         for lesion, group in _positions(table["lesion_id"].tolist()).items()
         if len(shared := {parts[i] for i in group} - {""}) > 1
     ]
-    hint = "Split by lesion: skinzoo data split --protocol lesion"
     if crossing:
         found.append(
             Finding(
@@ -547,7 +546,7 @@ def _split_findings(table: pd.DataFrame, split: Split, duplicates: _Duplicates) 
                 f"The split leaks: {_count(len(crossing), 'lesion')} with images in several parts "
                 f"({sum(item['images'] for item in crossing):,} images).",
                 tuple(crossing),
-                hint=hint,
+                hint="Split by lesion: skinzoo data split --protocol lesion",
                 leak=True,
             )
         )

@@ -240,7 +240,7 @@ class _Transfer:
             try:
                 self._receive(url)
             except requests.HTTPError as error:
-                status = error.response.status_code
+                status = error.response.status_code if error.response is not None else 0
                 reason = f"HTTP status {status}"
                 if status not in (408, 425, 429) and status < 500:
                     break

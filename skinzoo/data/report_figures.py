@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ BAR = "#2a6f97"
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#555555")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; the yellow is darkened for white."""
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -166,11 +166,11 @@ def missing_plot(table: pd.DataFrame) -> Plot:
     )
     shares = 100 * unknown.groupby(table["label"].to_numpy()).mean().reindex(list(table.attrs["classes"]))
     totals = unknown.sum()
-    text = ", ".join(f"{name} {int(totals[name]):,}" for name in unknown)
+    text = ", ".join(f"{name} {int(totals[name]):,}" for name in map(str, totals.index))
 
     def draw(axes: Axes) -> None:
         positions = np.arange(len(shares))
-        for i, name in enumerate(unknown):
+        for i, name in enumerate(map(str, totals.index)):
             axes.barh(
                 positions + (i - 1) * 0.26, shares[name].fillna(0), height=0.24, color=PALETTE[i], label=name
             )
@@ -321,7 +321,7 @@ def _heat(title: str, counts: pd.DataFrame, *, note: str) -> Plot:
             axes.text(
                 column,
                 row,
-                f"{counts.iat[row, column]:,}",
+                f"{int(counts.to_numpy()[row, column]):,}",
                 ha="center",
                 va="center",
                 fontsize=9.5,

@@ -77,9 +77,9 @@ def scan_images(
     scan, current = _load(store, stamps) if cached else (None, np.zeros(len(paths), bool))
     if scan is None:
         scan = _empty(len(paths))
-    todo = np.flatnonzero(~current)
+    todo = [int(i) for i in np.flatnonzero(~current)]
     done = len(paths) - len(todo)
-    if progress is not None and not len(todo):
+    if progress is not None and not todo:
         progress(done, len(paths))
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         results = pool.map(_scan_one, (paths[i] for i in todo))
@@ -89,7 +89,7 @@ def scan_images(
             done += 1
             if progress is not None and (done % 50 == 0 or done == len(paths)):
                 progress(done, len(paths))
-    if cached and len(todo):
+    if cached and todo:
         _save(store, scan, stamps)
     return scan
 
