@@ -50,6 +50,16 @@ def ham10000(shared):
     return shared / "data" / "ham10000"
 
 
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory):
+    """Folder of a small built-in sample, drawn once a session: 150 images of 64x48 pixels; do not change it."""
+    from skinzoo.data.sample import SampleOptions, draw_sample
+
+    folder = tmp_path_factory.mktemp("sample")
+    draw_sample(folder, SampleOptions(images=150, width=64))
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path_factory, monkeypatch):
     """Keep caches, runs and settings of the person who runs the tests out of them."""

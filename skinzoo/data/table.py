@@ -172,7 +172,8 @@ def check_table(
     for key in ("dataset", "classes", "left_out", "notes"):
         if key not in table.attrs:
             raise DataError(
-                f"A table of cases must have `attrs['{key}']`. Received: {', '.join(map(str, table.attrs)) or 'none'}.",
+                f"A table of cases must have `attrs['{key}']`. "
+                f"Received: {', '.join(map(str, table.attrs)) or 'none'}.",
                 hint="Make it with skinzoo.data.table.make_table.",
             )
     if table["age"].dtype != np.float64:
