@@ -165,7 +165,7 @@ def check_round_trips(models: Mapping[str, keras.Model]) -> None:
             arrays |= {k: cases[k] for k in ("age", "sex", "localization")}
             model.save(folder / f"{key}.keras")
             np.save(folder / f"{key}.npy", np.asarray(model(cases, training=False)))
-        np.savez(folder / "cases.npz", **arrays)
+        np.savez(folder / "cases.npz", allow_pickle=False, **arrays)
         child = subprocess.run(
             [sys.executable, "-c", _LOAD_AND_COMPARE, str(folder)],
             capture_output=True,

@@ -13,6 +13,7 @@ from skinzoo.cli.completion import LISTED_KINDS, complete_cut, names_of, one_of_
 from skinzoo.cli.quiet import import_keras
 from skinzoo.errors import UsageError
 from skinzoo.specs import POOLINGS, AttentionSpec, FusionSpec, VariantSpec
+from skinzoo.variants import resolve_variant
 
 
 def add_to(app: typer.Typer) -> None:
@@ -95,11 +96,11 @@ def _check_options(kind: str | None, build: bool, changes: Mapping[str, Any]) ->
 
 
 def _build(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    choices = {option: value for option, value in changes.items() if option != "weights"}
+    resolved = resolve_variant(name, **choices)
     import_keras()
     from skinzoo import model
 
-    choices = {option: value for option, value in changes.items() if option != "weights"}
-    resolved = model.resolve_variant(name, **choices)
     built, report = model.build_model(resolved, weights=changes.get("weights", "none"))
     return {
         "options": dict(changes),

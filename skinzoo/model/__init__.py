@@ -1,17 +1,16 @@
 """From a variant to a Keras model: preprocessing, metadata encoder, assembly, weights and figures."""
 
 from skinzoo.model.assembly import (
-    ResolvedVariant,
     attention_model,
     build_model,
     create_model,
     feature_map,
     metadata_encoder,
-    resolve_variant,
 )
 from skinzoo.model.description import ModelDescription, count_parameters, describe_model
 from skinzoo.model.saving import load_model
 from skinzoo.model.weights import WeightReport
+from skinzoo.variants import ResolvedVariant, resolve_variant
 
 __all__ = [
     "ModelDescription",

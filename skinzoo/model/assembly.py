@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from skinzoo.errors import ModelError, UsageError, one_of
+from skinzoo.errors import ModelError, PluginError, SkinzooError
 from skinzoo.model.cutting import cut_backbone
 from skinzoo.model.metadata import MetadataEncoder
 from skinzoo.model.preprocessing import Preprocess
 from skinzoo.model.weights import WeightReport, load_weight_file, offline_explained
-from skinzoo.registry import Registry, registry
-from skinzoo.specs import (
-    POOLINGS,
-    PREPROCESS_MODES,
-    AttentionSpec,
-    BackboneRequest,
-    BackboneSpec,
-    Cut,
-    FusionRequest,
-    FusionSpec,
-    Head,
-    VariantSpec,
-    Vocabularies,
-)
+from skinzoo.plugins import describe
+from skinzoo.specs import BackboneRequest, FusionRequest, Head, Spec, Vocabularies
+from skinzoo.variants import ResolvedVariant, resolve_variant
 
 IMAGE, AGE, SEX, LOCALIZATION = "image", "age", "sex", "localization"
 BACKBONE_LAYER = "backbone"
@@ -35,125 +25,6 @@ METADATA_LAYER = "metadata"
 FUSED_LAYER = "fused"
 PROBABILITIES_LAYER = "probabilities"
 MODULE_DROPOUT = 0.5
-CANONICAL = Vocabularies()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResolvedVariant:
-    """A variant with every choice made: what `create_model` builds and what a run records.
-
-    Args:
-        name: Name of the registered variant that it started from.
-        backbone: The backbone.
-        cut: Where it is cut.
-        attention: The attention.
-        fusion: The fusion.
-        pooling: `flatten` or `gap`.
-        head: The classifier.
-        classes: Number of classes.
-        image_size: Height and width of the input in pixels.
-        preprocess: How pixels are scaled; one of `skinzoo.specs.PREPROCESS_MODES`.
-        bgr: Whether the model reverses the channels of its RGB input.
-        vocabularies: Vocabularies of the metadata encoder.
-    """
-
-    name: str
-    backbone: BackboneSpec
-    cut: Cut
-    attention: AttentionSpec
-    fusion: FusionSpec
-    pooling: str
-    head: Head
-    classes: int
-    image_size: int
-    preprocess: str
-    bgr: bool = False
-    vocabularies: Vocabularies = CANONICAL
-
-    def describe(self) -> dict[str, Any]:
-        """Return the choices as plain data for a run or a card."""
-        return {
-            "variant": self.name,
-            "backbone": self.backbone.name,
-            "cut": self.cut.name,
-            "attention": self.attention.name,
-            "fusion": self.fusion.name,
-            "pooling": self.pooling,
-            "head": {"hidden": list(self.head.hidden), "dropout": self.head.dropout},
-            "classes": self.classes,
-            "image_size": self.image_size,
-            "preprocess": self.preprocess,
-            "bgr": self.bgr,
-        }
-
-
-def resolve_variant(
-    name: str,
-    *,
-    cut: str | None = None,
-    attention: str | None = None,
-    fusion: str | None = None,
-    pooling: str | None = None,
-    head: Head | None = None,
-    classes: int = 7,
-    image_size: int | None = None,
-    preprocess: str | None = None,
-    bgr: bool = False,
-    vocabularies: Vocabularies | None = None,
-    parts: Registry | None = None,
-) -> ResolvedVariant:
-    """Look a variant's parts up and check every choice; builds nothing and imports no backbone.
-
-    Args:
-        name: A registered variant.
-        cut: Name of one of the backbone's cuts; None for the variant's.
-        attention: Name of an attention; None for the variant's.
-        fusion: Name of a fusion; None for the variant's.
-        pooling: `flatten` or `gap`; None for the variant's.
-        head: The classifier; None for the variant's.
-        classes: Number of classes, at least 2.
-        image_size: Height and width of the input; None for the backbone's.
-        preprocess: How pixels are scaled; None for the backbone's own way.
-        bgr: Whether the model reverses the channels of its RGB input.
-        vocabularies: Vocabularies of sex and localization; None for the canonical ones.
-        parts: Registry to look in; None for the installed plugins'.
-
-    Raises:
-        PluginError: A name that no plugin, or more than one, registers.
-        UsageError: A choice that does not exist for this variant.
-    """
-    parts = parts or registry()
-    variant = parts.get(VariantSpec, name)
-    backbone = parts.get(BackboneSpec, variant.backbone)
-    wanted_cut = cut or variant.cut or backbone.cuts[0].name
-    cuts = {place.name: place for place in backbone.cuts}
-    if wanted_cut not in cuts:
-        raise one_of("cut", wanted_cut, cuts)
-    wanted_pooling = pooling or variant.pooling
-    if wanted_pooling not in POOLINGS:
-        raise one_of("pooling", wanted_pooling, POOLINGS)
-    if classes < 2:
-        raise UsageError(f"`classes` must be at least 2. Received: {classes}.")
-    size = image_size or backbone.input_size
-    if size < backbone.min_size:
-        raise UsageError(f"`image_size` must be at least {backbone.min_size} for {name}. Received: {size}.")
-    wanted_preprocess = preprocess or backbone.preprocess
-    if wanted_preprocess not in PREPROCESS_MODES:
-        raise one_of("preprocess", wanted_preprocess, PREPROCESS_MODES)
-    return ResolvedVariant(
-        name=variant.name,
-        backbone=backbone,
-        cut=cuts[wanted_cut],
-        attention=parts.get(AttentionSpec, attention or variant.attention),
-        fusion=parts.get(FusionSpec, fusion or variant.fusion),
-        pooling=wanted_pooling,
-        head=head or variant.head,
-        classes=classes,
-        image_size=size,
-        preprocess=wanted_preprocess,
-        bgr=bgr,
-        vocabularies=vocabularies or CANONICAL,
-    )
 
 
 def create_model(
@@ -239,7 +110,8 @@ def build_model(
     pixels = Preprocess(variant.preprocess, bgr=variant.bgr, name="preprocess")(inputs[IMAGE])
     features, pooled = _attention_module(variant, trunk(pixels))
     if variant.backbone.tail is not None:
-        features = variant.backbone.tail(features, pooled)
+        with _building(variant.backbone):
+            features = variant.backbone.tail(features, pooled)
     image_vector = _pool(features, variant.pooling)
     fused = keras.layers.Identity(name=FUSED_LAYER)(_fuse(variant, image_vector, inputs))
     return keras.Model(inputs, _classify(variant, fused), name=variant.name), report
@@ -277,6 +149,20 @@ def metadata_encoder(model: keras.Model) -> MetadataEncoder | None:
     return None
 
 
+@contextmanager
+def _building(spec: Spec) -> Iterator[None]:
+    """Attribute whatever goes wrong in a plugin's `build` to the part."""
+    try:
+        yield
+    except SkinzooError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"The {spec.kind} '{spec.name}' could not be built: {describe(error)}",
+            hint="`skinzoo.create_model` in Python shows the whole traceback.",
+        ) from error
+
+
 def _trunk(variant: ResolvedVariant, weights: str | Path | None) -> tuple[keras.Model, WeightReport]:
     spec = variant.backbone
     choice = "none" if weights is None else str(weights)
@@ -289,7 +175,7 @@ def _trunk(variant: ResolvedVariant, weights: str | Path | None) -> tuple[keras.
         input_shape=(variant.image_size, variant.image_size, 3),
         weights="imagenet" if choice == "imagenet" else None,
     )
-    with offline_explained(spec.name):
+    with _building(spec), offline_explained(spec.name):
         network = spec.build(request)
     trunk = cut_backbone(network, variant.cut, name=BACKBONE_LAYER)
     if choice == "none":
@@ -301,10 +187,10 @@ def _trunk(variant: ResolvedVariant, weights: str | Path | None) -> tuple[keras.
 
 
 def _attention_module(variant: ResolvedVariant, trunk: Any) -> tuple[Any, bool]:
-    layer = variant.attention.build()
-    # The name is how a reloaded model finds the map; a plugin's layer may have been given another.
-    layer = _renamed(layer, ATTENTION_LAYER)
-    attended, _ = layer(trunk)
+    with _building(variant.attention):
+        # The name is how a reloaded model finds the map; a plugin's layer may have been given another.
+        layer = _renamed(variant.attention.build(), ATTENTION_LAYER)
+        attended, _ = layer(trunk)
     pooled = variant.attention.pooled_concat
     if pooled:
         pool = keras.layers.MaxPooling2D
@@ -335,7 +221,8 @@ def _pool(features: Any, pooling: str) -> Any:
 
 def _fuse(variant: ResolvedVariant, image_vector: Any, inputs: dict[str, Any]) -> Any:
     if not variant.fusion.uses_metadata:
-        return variant.fusion.build(FusionRequest(image=image_vector))
+        with _building(variant.fusion):
+            return variant.fusion.build(FusionRequest(image=image_vector))
     encoder = MetadataEncoder(
         sex=variant.vocabularies.sex.terms,
         localization=variant.vocabularies.localization.terms,

@@ -11,7 +11,7 @@ from skinzoo.registry import registry
 # Low to high: a module imports from its own layer and from lower ones. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"specs", "errors", "vocabulary", "extras", "home", "files"}),
-    frozenset({"registry", "config", "settings", "plugins", "hookspecs"}),
+    frozenset({"registry", "config", "settings", "plugins", "hookspecs", "variants"}),
     frozenset({"model", "data"}),
     frozenset({"training", "evaluation", "explain", "export", "serving", "client", "runs"}),
     frozenset({"cli"}),

@@ -1,5 +1,6 @@
 """Choices, shapes and sub-models of built variants."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 import skinzoo
-from skinzoo.errors import ModelError, UnknownNameError, UsageError
-from skinzoo.model import attention_model, describe_model, load_model, resolve_variant
+from skinzoo.errors import ModelError, PluginError, UnknownNameError, UsageError
+from skinzoo.model import attention_model, build_model, describe_model, load_model, resolve_variant
 from skinzoo.specs import Head, Vocabularies
 from skinzoo.testing import example_cases, fresh_session
 from skinzoo.vocabulary import Vocabulary
@@ -191,3 +192,14 @@ def test_every_part_keeps_the_contract_on_jax(tmp_path):
         """,
         tmp_path,
     )
+
+
+@pytest.mark.parametrize("kind", ["backbone", "attention", "fusion"])
+def test_a_part_that_cannot_be_built_is_named(kind, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("no such op")
+
+    resolved = resolve_variant("cnn")
+    part = dataclasses.replace(getattr(resolved, kind), build=broken)
+    with pytest.raises(PluginError, match=f"The {kind} '.*' could not be built: RuntimeError: no such op"):
+        build_model(dataclasses.replace(resolved, **{kind: part}))
