@@ -56,7 +56,6 @@ NOT_OF_THE_RECIPE: Mapping[str, tuple[str, ...]] = {
 OWNERS: Mapping[str, Mapping[str, str]] = {
     "data": {"options": "dataset", "protocol_options": "protocol"},
     "loss": {"options": "name"},
-    "balance": {"options": "method"},
 }
 """Tables of options with the setting that they are options of."""
 

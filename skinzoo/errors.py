@@ -73,6 +73,12 @@ class PartialFailureError(SkinzooError):
     exit_code = 7
 
 
+class StoppedError(SkinzooError):
+    """Work that was stopped by a signal after its state was saved."""
+
+    exit_code = 130
+
+
 def nearest(received: str, allowed: Iterable[str]) -> str | None:
     """Return the allowed name that `received` most likely means, or None if nothing is close."""
     matches = difflib.get_close_matches(received.lower(), list(allowed), n=1, cutoff=0.6)

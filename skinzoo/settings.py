@@ -56,7 +56,7 @@ class DataSettings:
         (), "Steps on the resized image, in order.", choices=("hair_removal", "shades_of_gray")
     )
     bgr: bool = setting(False, "Reverse the channels inside the model, as the papers' code did.")
-    cache: str = setting("auto", "Where decoded images are kept.", choices=("auto", "disk", "memory"))
+    cache: str = setting("disk", "Where decoded images are kept.", choices=("disk", "memory"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class ModelSettings:
 class LossSettings:
     """The loss and its class weights."""
 
-    name: str = setting("weighted_ce", "Name of the loss.")
+    name: str = setting("", "Name of the loss; every recipe names one.")
     class_weights: str | tuple[float, ...] = setting(
         "from_counts", "from_counts, or one number a class in class order."
     )
@@ -114,7 +114,7 @@ class ScheduleSettings:
     min_delta: float = setting(1e-4, "Least change that counts as an improvement for a plateau.", least=0.0)
     minimum: float = setting(0.0, "Lowest learning rate of plateau and steps.", least=0.0)
     every: int = setting(25, "Epochs between two steps.", least=1)
-    start: int = setting(0, "Epoch from which steps count.", least=0)
+    start: int | None = setting(None, "Epoch of the first step, from 0; None for `every`.", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +159,13 @@ class TrainingSettings:
 class BalanceSettings:
     """Resampling of the training part."""
 
-    method: str = setting("none", "Kind of resampling.")
-    options: Mapping[str, Any] = setting(EMPTY, "The method's own options.")
+    method: str = setting(
+        "none",
+        "Kind of resampling; smote and adasyn invent images pixel by pixel.",
+        choices=("none", "oversample", "undersample", "class_balanced", "smote", "adasyn"),
+    )
+    per_class: int | None = setting(None, "Rows of each class; None for the method's own choice.", least=1)
+    neighbours: int = setting(5, "Neighbours that smote and adasyn interpolate with.", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,13 +175,12 @@ class AugmentationSettings:
     horizontal_flip: bool = setting(False, "Mirror left and right.")
     vertical_flip: bool = setting(False, "Mirror top and bottom.")
     rotation: float = setting(0.0, "Largest rotation in degrees either way.", least=0.0, most=180.0)
-    shift: float = setting(0.0, "Largest shift as a share of the side.", least=0.0, most=0.5)
-    zoom: float = setting(0.0, "Largest zoom either way as a share.", least=0.0, most=0.5)
-    cutout_holes: int = setting(0, "Square holes.", least=0, most=64)
-    cutout_size: int = setting(16, "Side of a hole in pixels.", least=1)
-    randaugment_operations: int = setting(0, "Operations of RandAugment on an image.", least=0, most=14)
-    randaugment_magnitude: float = setting(0.3, "Strength of RandAugment's operations.", least=0.0, most=1.0)
-    randaugment_probability: float = setting(1.0, "Chance of each operation.", least=0.0, most=1.0)
+    shift: float = setting(0.0, "Largest shift as a share of the side.", least=0.0, most=1.0)
+    zoom: float = setting(0.0, "Largest zoom either way as a share.", least=0.0, most=0.9)
+    randaugment: int = setting(0, "Operations of RandAugment on an image.", least=0, most=10)
+    randaugment_magnitude: float = setting(0.5, "Strength of these operations.", least=0.0, most=1.0)
+    cutout: int = setting(0, "Side of CutOut's square holes in pixels.", least=0, most=4096)
+    cutout_holes: int = setting(1, "Number of holes.", least=1, most=100)
 
 
 @dataclass(frozen=True, kw_only=True)

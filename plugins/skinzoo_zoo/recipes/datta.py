@@ -35,7 +35,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                     "patience": 35,
                     "min_delta": 0.001,
                 },
-                "balance": {"method": "oversample", "options": {"number": 8000}},
+                "balance": {"method": "oversample", "per_class": 8000},
                 "augmentation": PAPERS,
             },
             not_stated=("optimizer.beta_1", "optimizer.beta_2", "training.batch_norm"),

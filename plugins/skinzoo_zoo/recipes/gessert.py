@@ -40,7 +40,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                     "rotation": 180.0,
                     "zoom": 0.1,
                     "cutout_holes": 1,
-                    "cutout_size": 16,
+                    "cutout": 16,
                 },
             },
             not_stated=(

@@ -7,9 +7,15 @@ from skinzoo_zoo.published import NORTHEASTERN
 
 _SELECTION = {"select": "val_accuracy", "stop_monitor": "val_accuracy"}
 _MODEL = {"attention": "none", "fusion": "image_only"}
-_BALANCE = {"method": "adasyn", "options": {"space": "pixels"}}
+_BALANCE = {"method": "adasyn", "neighbours": 5}
 _OPTIMIZER = {"name": "adam", "learning_rate": 1e-3, "epsilon": 1e-7}
-_NOT_STATED = ("optimizer.epsilon", "schedule.name", "training.select", "training.stop_monitor")
+_NOT_STATED = (
+    "balance.neighbours",
+    "optimizer.epsilon",
+    "schedule.name",
+    "training.select",
+    "training.stop_monitor",
+)
 
 
 @hookimpl

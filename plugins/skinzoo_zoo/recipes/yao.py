@@ -37,11 +37,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                     "batch_norm": "momentum",
                     "select": "val_balanced_accuracy",
                 },
-                "augmentation": {
-                    "randaugment_operations": 2,
-                    "randaugment_probability": 0.7,
-                    "randaugment_magnitude": 0.5,
-                },
+                "augmentation": {"randaugment": 2, "randaugment_magnitude": 0.5},
             },
             not_stated=(
                 "data.protocol",
@@ -51,8 +47,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "model.pooling",
                 "training.batch_norm",
                 "training.select",
-                "augmentation.randaugment_operations",
-                "augmentation.randaugment_probability",
+                "augmentation.randaugment",
                 "augmentation.randaugment_magnitude",
             ),
             notes=(

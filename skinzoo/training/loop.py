@@ -1,0 +1,362 @@
+"""The loop: steps, validation, checkpoints; the same from the start and from any checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skinzoo.config import RunConfig
+from skinzoo.errors import ModelError, StoppedError
+from skinzoo.training.hardware import Hardware
+from skinzoo.training.listener import Listener, StepReport
+from skinzoo.training.normalisation import override_momentum, reestimate
+from skinzoo.training.optimizers import build_optimizer
+from skinzoo.training.runs import FAILURE_FILE, RunFolder
+from skinzoo.training.schedule import HEAD, Phase
+from skinzoo.training.scores import classification_scores
+from skinzoo.training.signals import StopRequest
+from skinzoo.training.source import Source
+from skinzoo.training.watch import Watch
+
+if TYPE_CHECKING:
+    import keras
+
+BACKBONE = "backbone"
+
+
+@dataclass
+class LoopState:
+    """Everything that a training remembers beside its variables.
+
+    Args:
+        epoch: Epoch that is being trained, from 0.
+        step: Steps of it that are done.
+        history: Rows of the epochs done.
+        best: Watch of what chooses the best epoch.
+        stopping: Watch of early stopping.
+        plateau: Watch of the plateau.
+        factor: What plateaus have multiplied the learning rate by.
+        epoch_seconds: Seconds spent on the epoch so far.
+        ended: Whether early stopping ended the training.
+        optimizer_since: First epoch of the phase whose optimiser was saved.
+    """
+
+    best: Watch
+    stopping: Watch
+    plateau: Watch
+    epoch: int = 0
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    factor: float = 1.0
+    epoch_seconds: float = 0.0
+    ended: bool = False
+    optimizer_since: int = 0
+
+    @classmethod
+    def fresh(cls, config: RunConfig) -> LoopState:
+        """Return the state before the first step."""
+        training = config.training
+        return cls(
+            best=Watch(training.select),
+            stopping=Watch(training.stop_monitor, training.min_delta),
+            plateau=Watch(config.schedule.monitor, config.schedule.min_delta),
+        )
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> LoopState:
+        """Read a state back from `as_dict`."""
+        watches = {name: Watch(**document[name]) for name in ("best", "stopping", "plateau")}
+        return cls(**{**document, **watches})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the state in JSON's types."""
+        return asdict(self)
+
+
+class Loop:
+    """Trains a source through its phases.
+
+    Args:
+        run: Where checkpoints and history go.
+        config: The configuration.
+        source: Model and batches.
+        phases: Phases in order.
+        loss: The loss.
+        hardware: What it runs on.
+        callbacks: Keras callbacks of plugins.
+        listener: Who is told.
+        stop: Whether to stop.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        config: RunConfig,
+        source: Source,
+        phases: tuple[Phase, ...],
+        *,
+        loss: keras.losses.Loss,
+        hardware: Hardware,
+        callbacks: list[keras.callbacks.Callback],
+        listener: Listener,
+        stop: StopRequest,
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.source = source
+        self.model = source.model
+        self.phases = phases
+        self.loss = loss
+        self.hardware = hardware
+        self.listener = listener
+        self.stop = stop
+        self.store = run.checkpoints
+        self.state = LoopState.fresh(config)
+        self.steps = source.train.steps_per_epoch
+        self._plugin_callbacks = callbacks
+        self._callbacks: keras.callbacks.CallbackList
+        self._batches: Iterator[Any]
+        self._saved_at = time.monotonic()
+        self._reported_at = -math.inf
+        self._validation_seconds = 0.0
+
+    def carry_out(self) -> LoopState:
+        """Train from the newest checkpoint, or from the start, to the end.
+
+        Raises:
+            StoppedError: A signal asked to stop; the state is saved.
+            ModelError: The loss is no longer finite, or a checkpoint cannot be written or read.
+        """
+        import keras
+
+        checkpoint = self.store.latest()
+        if checkpoint is not None:
+            self.state = LoopState.from_dict(checkpoint.state)
+        self._callbacks = keras.callbacks.CallbackList(self._plugin_callbacks, model=self.model)
+        first = True
+        for phase in self.phases:
+            if self.state.ended or self.state.epoch >= phase.stop:
+                continue
+            with self.hardware.strategy.scope():
+                self._enter(phase)
+            if checkpoint is not None:
+                self._restore(
+                    checkpoint.variables(), with_optimizer=self.state.optimizer_since == phase.start
+                )
+                checkpoint = None
+            self.state.optimizer_since = phase.start
+            if first:
+                self._callbacks.on_train_begin()
+                first = False
+            self._train_phase(phase)
+        if not first:
+            self._callbacks.on_train_end()
+        return self.state
+
+    def _enter(self, phase: Phase) -> None:
+        import keras
+
+        training = self.config.training
+        backbone = next((layer for layer in self.model.layers if layer.name == BACKBONE), None)
+        if backbone is not None:
+            backbone.trainable = phase.name != HEAD
+            if training.batch_norm == "frozen":
+                _freeze_statistics(backbone)
+        if training.batch_norm == "momentum":
+            override_momentum(self.model, training.batch_norm_momentum)
+        self.model.compile(
+            optimizer=build_optimizer(self.config.optimizer, phase.learning_rate),
+            loss=self.loss,
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=self.config.hardware.xla,
+        )
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.model.make_train_function()
+
+    def _train_phase(self, phase: Phase) -> None:
+        self._batches = self._iterator(self.state.epoch, self.state.step)
+        while self.state.epoch < phase.stop and not self.state.ended:
+            self._train_epoch(phase)
+
+    def _iterator(self, epoch: int, step: int) -> Iterator[Any]:
+        dataset = self.source.train.epochs(epoch, None, first_step=step)
+        if self.hardware.replicas > 1:
+            dataset = self.hardware.strategy.experimental_distribute_dataset(dataset)
+        return iter(dataset)
+
+    def _train_epoch(self, phase: Phase) -> None:
+        state = self.state
+        if state.step == 0:
+            self.model.reset_metrics()
+        self._callbacks.on_epoch_begin(state.epoch)
+        began = time.monotonic() - state.epoch_seconds
+        logs: dict[str, Any] = {}
+        while state.step < self.steps:
+            self.model.optimizer.learning_rate = phase.rate(state.epoch, state.step, self.steps, state.factor)
+            self._callbacks.on_train_batch_begin(state.step)
+            logs = self.model.train_function(self._batches)
+            self._callbacks.on_train_batch_end(state.step, logs)
+            state.step += 1
+            state.epoch_seconds = time.monotonic() - began
+            self._report(phase, logs)
+            if self.stop:
+                self._stop_now()
+            if time.monotonic() - self._saved_at >= 60 * self.config.training.checkpoint_minutes:
+                self._save()
+        # After a checkpoint behind the last step there are no logs; the metrics hold what they would say.
+        results = {name: float(value) for name, value in self.model.get_metrics_result().items()}
+        self._check(results["loss"])
+        rate = phase.rate(state.epoch, self.steps - 1, self.steps, state.factor)
+        self._end_epoch(phase, results, rate, began)
+
+    def _end_epoch(self, phase: Phase, results: Mapping[str, float], rate: float, began: float) -> None:
+        state = self.state
+        validation_began = time.monotonic()
+        row: dict[str, Any] = {
+            "epoch": state.epoch + 1,
+            "phase": phase.name,
+            "learning_rate": rate,
+            "loss": results["loss"],
+            "accuracy": results["accuracy"],
+            **self._validate(state.epoch),
+        }
+        now = time.monotonic()
+        self._validation_seconds = now - validation_began
+        row["seconds"] = round(now - began, 3)
+        row["images_per_second"] = round(self.source.cases / max(state.epoch_seconds, 1e-9), 2)
+        if not math.isfinite(row["val_loss"]):
+            self._fail("The validation loss", row["val_loss"])
+        state.history.append(row)
+        best = state.best.update(row)
+        state.stopping.update(row)
+        state.plateau.update(row)
+        self._lower_rate_at_plateau(phase)
+        patience = self.config.training.patience
+        state.ended = patience is not None and state.stopping.wait >= patience
+        if best:
+            self.store.save_best(state.epoch + 1, self.model.get_weights())
+        state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
+        self._callbacks.on_epoch_end(row["epoch"] - 1, {k: v for k, v in row.items() if k != "phase"})
+        state.ended = state.ended or bool(self.model.stop_training)
+        self._save()
+        self.run.write_history(state.history)
+        self.listener.epoch_ended(row, best)
+        if self.stop and state.epoch < self.phases[-1].stop and not state.ended:
+            raise self._stopped()
+
+    def _lower_rate_at_plateau(self, phase: Phase) -> None:
+        if phase.schedule.name == "plateau" and self.state.plateau.wait >= phase.schedule.patience:
+            lowest = phase.schedule.minimum / phase.learning_rate
+            self.state.factor = max(self.state.factor * phase.schedule.factor, min(lowest, 1.0))
+            self.state.plateau.wait = 0
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        import keras
+
+        if self.config.training.batch_norm == "reestimate":
+            count = self.config.training.reestimate_batches
+            batches = self.source.train.epochs(epoch, epoch + 1).take(count)
+            reestimate(self.model, (batch[0] for batch in batches))
+        probabilities = self.model.predict(self.source.validation.epochs(0, 1), verbose=0)
+        labels = self.source.labels
+        loss = float(keras.ops.convert_to_numpy(self.loss(labels, probabilities.astype(np.float32))))
+        scores = classification_scores(labels.argmax(axis=1), probabilities) if math.isfinite(loss) else {}
+        return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
+
+    def _report(self, phase: Phase, logs: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        state = self.state
+        last = state.step == self.steps
+        if not last and now - self._reported_at < self.listener.report_seconds:
+            return
+        self._reported_at = now
+        loss = float(logs["loss"])
+        self._check(loss)
+        per_step = state.epoch_seconds / state.step
+        epochs_left = self.phases[-1].stop - state.epoch - 1
+        steps_left = self.steps - state.step + epochs_left * self.steps
+        self.listener.stepped(
+            StepReport(
+                epoch=state.epoch + 1,
+                epochs=self.phases[-1].stop,
+                step=state.step,
+                steps=self.steps,
+                phase=phase.name,
+                images_per_second=self.source.cases / self.steps / max(per_step, 1e-9),
+                loss=loss,
+                accuracy=float(logs["accuracy"]),
+                seconds_left=steps_left * per_step + (epochs_left + 1) * self._validation_seconds,
+            )
+        )
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            self._fail("The loss", loss)
+
+    def _fail(self, what: str, value: float) -> None:
+        where = f"epoch {self.state.epoch + 1}, step {self.state.step}"
+        message = f"{what} must be finite. Received: {value} in {where}."
+        self.run.write(FAILURE_FILE, {"message": message})
+        kept = self.state.best.epoch
+        keeps = f"The best epoch so far, {kept}, is kept in {self.store.folder}. " if kept else ""
+        raise ModelError(
+            message,
+            hint=f"{keeps}Train anew with a lower --set optimizer.learning_rate=, with "
+            "--set optimizer.clip_norm=1, or with --precision float32.",
+        )
+
+    def _stop_now(self) -> None:
+        self._save()
+        raise self._stopped()
+
+    def _stopped(self) -> StoppedError:
+        return StoppedError(
+            f"Stopped in epoch {self.state.epoch + 1} after step {self.state.step}; everything is saved.",
+            hint=f"Go on with: skinzoo train --resume {self.run.path}",
+        )
+
+    def _variables(self) -> dict[str, list[Any]]:
+        return {
+            "model": list(self.model.variables),
+            "metrics": list(self.model.metrics_variables),
+            "optimizer": list(self.model.optimizer.variables),
+        }
+
+    def _save(self) -> None:
+        import keras
+
+        arrays = {
+            group: [keras.ops.convert_to_numpy(variable) for variable in variables]
+            for group, variables in self._variables().items()
+        }
+        if not all(np.isfinite(array).all() for array in arrays["model"] if array.dtype.kind == "f"):
+            self._fail("Every weight", math.nan)
+        self.store.save(self.state.as_dict(), arrays)
+        self._saved_at = time.monotonic()
+
+    def _restore(self, arrays: Mapping[str, list[np.ndarray]], *, with_optimizer: bool) -> None:
+        for group, variables in self._variables().items():
+            if group == "optimizer" and not with_optimizer:
+                # The checkpoint ended a phase; the next one begins with an optimiser of its own.
+                continue
+            stored = arrays.get(group, [])
+            if [tuple(v.shape) for v in variables] != [array.shape for array in stored]:
+                raise ModelError(
+                    f"A checkpoint must fit the run's model. Received: {self.store.folder}, whose {group} "
+                    f"variables have other shapes.",
+                    hint="Go on with the versions that the run began with: see its environment.json.",
+                )
+            for variable, array in zip(variables, stored, strict=True):
+                variable.assign(array)
+
+
+def _freeze_statistics(backbone: keras.Model) -> None:
+    from skinzoo.training.normalisation import batch_normalisations
+
+    for layer in batch_normalisations(backbone):
+        layer.trainable = False

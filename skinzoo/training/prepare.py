@@ -1,0 +1,320 @@
+"""From a configuration to cases, split, batches, loss and model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from skinzoo.config import RunConfig
+from skinzoo.data.augment import Augmentation
+from skinzoo.data.balancing import SYNTHETIC, balance_pixels, training_order
+from skinzoo.data.cache import ImageCache, cached_images
+from skinzoo.data.decode import Decoding
+from skinzoo.data.order import EpochOrder
+from skinzoo.data.pipeline import InputPipeline
+from skinzoo.data.read import find_dataset, read_dataset
+from skinzoo.data.splits import Split, make_split
+from skinzoo.data.table import class_counts, fingerprint
+from skinzoo.errors import DataError, ModelError, UsageError
+from skinzoo.registry import registry
+from skinzoo.specs import Head, LossRequest, LossSpec, Vocabularies
+from skinzoo.training.order import FixedLength
+
+if TYPE_CHECKING:
+    import keras
+
+    from skinzoo.model import ResolvedVariant
+    from skinzoo.training.listener import Listener
+
+DEFAULT_PROTOCOL = "lesion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """The cases of a training and how they are divided.
+
+    Args:
+        table: Canonical table.
+        split: The split.
+        vocabularies: Vocabularies of sex and localization.
+    """
+
+    table: pd.DataFrame
+    split: Split
+    vocabularies: Vocabularies
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs."""
+        return tuple(self.table.attrs["classes"])
+
+    def part(self, name: str) -> pd.DataFrame:
+        """Return the rows of a part."""
+        return self.split.part(self.table, name)
+
+    def training_counts(self) -> tuple[int, ...]:
+        """Return the training cases of each class, in class order."""
+        counts = class_counts(self.part("train"))
+        return tuple(int(counts.get(name, 0)) for name in self.classes)
+
+
+def read_cases(config: RunConfig, split: Split | None = None) -> Cases:
+    """Read the data of a configuration and divide them.
+
+    Args:
+        config: The configuration.
+        split: A split that was made before, as a resumed run has one.
+
+    Raises:
+        DataError: The data or the split cannot be used, the training part is empty, or a class has no
+            training case.
+    """
+    data = config.data
+    path = Path(data.path) if data.path else None
+    name = data.dataset or None
+    table = read_dataset(path, name, data.options, data.skip_bad)
+    if split is not None:
+        split.check(table)
+    elif data.split:
+        split = Split.load(Path(data.split).expanduser(), table)
+    else:
+        split = make_split(
+            table,
+            data.protocol or DEFAULT_PROTOCOL,
+            seed=data.seed,
+            options=data.protocol_options,
+            merge_duplicates=data.merge_duplicates,
+        )
+    cases = Cases(table=table, split=split, vocabularies=find_dataset(path, name).vocabularies)
+    if tuple(split.classes) != cases.classes:
+        raise DataError(
+            f"The split must have the classes of the data, {', '.join(cases.classes)}. "
+            f"Received: {', '.join(split.classes)}."
+        )
+    check_training_part(cases)
+    return cases
+
+
+def check_training_part(cases: Cases) -> None:
+    """Check that there is something to train on and that each class has a part in it.
+
+    Raises:
+        DataError: There is not.
+    """
+    if cases.part("train").empty:
+        raise DataError(
+            "The training part must hold cases. Received: none.", hint="Choose another --split or --protocol."
+        )
+    missing = [n for n, count in zip(cases.classes, cases.training_counts(), strict=True) if not count]
+    if missing:
+        raise DataError(
+            f"Each class must have a case in the training part. Received: none of {', '.join(missing)}.",
+            hint="Choose another --split or --protocol, or leave the class out of the data.",
+        )
+    if cases.part("validation").empty:
+        raise DataError(
+            "The validation part must hold cases: they choose the best epoch. Received: none.",
+            hint="Choose another --split or --protocol.",
+        )
+
+
+def case_notices(cases: Cases, config: RunConfig) -> list[str]:
+    """Return what a user should know of the cases before the training begins."""
+    notices = [f"Note on the data: {note}" for note in cases.table.attrs.get("notes", ())]
+    if left_out := cases.table.attrs.get("left_out"):
+        notices.append(f"{len(left_out):,} rows are left out of the data; the first: {left_out[0]['reason']}")
+    notices += [f"Warning: {warning}" for warning in cases.split.warnings]
+    if cases.split.stamps:
+        notices.append(f"Warning: this split is stamped {', '.join(cases.split.stamps)}.")
+    absent = sorted(set(cases.classes) - set(cases.part("validation")["label"]))
+    if absent:
+        notices.append(f"The validation part has no case of {', '.join(absent)}; scores leave them out.")
+    if config.balance.method != "none" and config.loss.class_weights == "from_counts":
+        loss = registry().get(LossSpec, config.loss.name)
+        if loss.weighted:
+            notices.append(
+                f"Class weights come from the counts before balancing by '{config.balance.method}': both act."
+            )
+    return notices
+
+
+def decoding_of(config: RunConfig, image_size: int) -> Decoding:
+    """Return how files become pixels."""
+    return Decoding(size=image_size, resize=config.data.resize, preprocessing=config.data.preprocessing)
+
+
+def resolve(config: RunConfig, cases: Cases) -> ResolvedVariant:
+    """Return the variant with every choice made."""
+    from skinzoo.model import resolve_variant
+    from skinzoo.specs import VariantSpec
+
+    model = config.model
+    variant = registry().get(VariantSpec, model.variant)
+    head = Head(
+        hidden=variant.head.hidden if model.hidden is None else model.hidden,
+        dropout=variant.head.dropout if model.dropout is None else model.dropout,
+    )
+    return resolve_variant(
+        model.variant,
+        cut=model.cut,
+        attention=model.attention,
+        fusion=model.fusion,
+        pooling=model.pooling,
+        head=head,
+        classes=len(cases.classes),
+        image_size=model.image_size,
+        preprocess=model.preprocess,
+        bgr=config.data.bgr,
+        vocabularies=cases.vocabularies,
+    )
+
+
+def build(
+    config: RunConfig, variant: ResolvedVariant, cases: Cases
+) -> tuple[keras.Model, dict[str, Any], list[str]]:
+    """Build the model with its weights and the age statistics of the training part.
+
+    Returns:
+        The model, where its weights come from, and notices.
+
+    Raises:
+        ModelError: Weights were asked for and cannot be had.
+    """
+    from skinzoo.model import build_model, metadata_encoder
+
+    wanted = config.model.weights
+    notices: list[str] = []
+    if wanted == "auto":
+        try:
+            model, report = build_model(variant, weights="imagenet")
+        except ModelError as error:
+            notices.append(f"{error.message} The training begins with random weights.")
+            model, report = build_model(variant, weights="none")
+    else:
+        model, report = build_model(variant, weights=wanted)
+    notices += [f"Note on the {report}."] if report.missing or report.mismatched else []
+    encoder = metadata_encoder(model)
+    if encoder is not None:
+        encoder.adapt(cases.part("train")["age"])
+    weights = {
+        "origin": report.origin,
+        "loaded": len(report.loaded),
+        "missing": len(report.missing),
+        "mismatched": len(report.mismatched),
+    }
+    return model, weights, notices
+
+
+def build_loss(config: RunConfig, cases: Cases) -> tuple[keras.losses.Loss, tuple[float, ...] | None]:
+    """Build the loss.
+
+    Returns:
+        The loss and the class weights in class order, None for an unweighted loss.
+    """
+    spec = registry().get(LossSpec, config.loss.name)
+    request = LossRequest(
+        class_counts=cases.training_counts(),
+        class_names=cases.classes,
+        class_weights=config.loss.class_weights,
+        options=config.loss.options,
+    )
+    return spec.build(request), spec.tabulate(request) if spec.tabulate else None
+
+
+def load_images(
+    config: RunConfig, cases: Cases, image_size: int, progress: Callable[[int, int], None] | None = None
+) -> ImageCache:
+    """Decode all images of a table once, or find them decoded."""
+    return cached_images(
+        cases.table,
+        decoding_of(config, image_size),
+        fingerprint=fingerprint(cases.table),
+        in_memory=config.data.cache == "memory",
+        skip_bad=config.data.skip_bad,
+        progress=progress,
+    )
+
+
+def training_batches(config: RunConfig, cases: Cases, images: ImageCache) -> InputPipeline:
+    """Return the batches of the training part, balanced and augmented.
+
+    Raises:
+        UsageError: A batch would hold more than the training part.
+    """
+    part = images.usable(cases.part("train"))
+    check_batch_size(config, len(part))
+    balance = config.balance
+    if balance.method in SYNTHETIC:
+        part, images = balance_pixels(
+            part, images, balance.method, seed=config.training.seed, neighbours=balance.neighbours
+        )
+    return InputPipeline(
+        part,
+        images,
+        classes=cases.classes,
+        vocabularies=cases.vocabularies,
+        batch_size=config.training.batch_size,
+        order=order_of_epochs(config, part),
+        augmentation=augmentation_of(config),
+        seed=config.training.seed,
+    )
+
+
+def order_of_epochs(config: RunConfig, part: pd.DataFrame) -> EpochOrder:
+    """Return which rows of a training part each epoch shows."""
+    training, balance = config.training, config.balance
+    method = "none" if balance.method in SYNTHETIC else balance.method
+    order = training_order(part["label"], method, seed=training.seed, per_class=balance.per_class)
+    if training.steps_per_epoch is not None:
+        order = FixedLength(order, training.steps_per_epoch * training.batch_size)
+    return order
+
+
+def augmentation_of(config: RunConfig) -> Augmentation:
+    """Return what is done to training images."""
+    return Augmentation(**dataclasses.asdict(config.augmentation))
+
+
+def check_batch_size(config: RunConfig, rows: int) -> None:
+    """Check that a batch is no larger than the training part.
+
+    Raises:
+        UsageError: It is.
+    """
+    if config.training.batch_size > rows:
+        raise UsageError(
+            f"`training.batch_size` must be at most the {rows} cases of the training part. "
+            f"Received: {config.training.batch_size}."
+        )
+
+
+def validation_batches(config: RunConfig, cases: Cases, images: ImageCache) -> InputPipeline:
+    """Return the batches of the validation part, in the table's order."""
+    return InputPipeline(
+        images.usable(cases.part("validation")),
+        images,
+        classes=cases.classes,
+        vocabularies=cases.vocabularies,
+        batch_size=config.training.validation_batch_size,
+    )
+
+
+def with_progress(listener: Listener, what: str) -> Callable[[int, int], None]:
+    """Return a callback that passes progress on to a listener."""
+
+    def report(done: int, total: int) -> None:
+        listener.prepared(what, done, total)
+
+    return report
+
+
+def one_hot(part: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
+    """Return the labels of a part, float32 of shape `(rows, classes)`."""
+    table: Mapping[str, int] = {name: i for i, name in enumerate(classes)}
+    return np.eye(len(classes), dtype=np.float32)[[table[label] for label in part["label"]]]

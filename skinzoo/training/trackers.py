@@ -1,0 +1,95 @@
+"""Sending the history elsewhere as it grows: TensorBoard and MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skinzoo.errors import one_of
+from skinzoo.extras import require
+from skinzoo.training.runs import TENSORBOARD_FOLDER, RunFolder
+
+if TYPE_CHECKING:
+    import keras
+
+MLFLOW_FILE = "mlflow.json"
+
+
+def make_trackers(
+    names: Sequence[str], run: RunFolder | None, settings: Mapping[str, Any]
+) -> list[keras.callbacks.Callback]:
+    """Return a Keras callback for each tracker.
+
+    Args:
+        names: Names of trackers.
+        run: The run; None to check only that the trackers can be had.
+        settings: The run's configuration.
+
+    Raises:
+        UsageError: An unknown tracker.
+        MissingExtraError: Its package is not installed.
+    """
+    for name in names:
+        if name not in TRACKERS:
+            raise one_of("trackers", name, TRACKERS)
+        if name == "mlflow":
+            require("mlflow", extra="mlflow", purpose="--mlflow")
+    return [] if run is None else [TRACKERS[name](run, settings) for name in names]
+
+
+def _tensorboard(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks.Callback:
+    import keras
+    import tensorflow as tf
+
+    class TensorBoardTracker(keras.callbacks.Callback):
+        """Writes each epoch's numbers as scalars."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__()
+            self.writer = tf.summary.create_file_writer(str(folder))
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            with self.writer.as_default():
+                for name, value in (logs or {}).items():
+                    tf.summary.scalar(name, value, step=epoch + 1)
+            self.writer.flush()
+
+        def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+            self.writer.close()
+
+    return TensorBoardTracker(run.path / TENSORBOARD_FOLDER)
+
+
+def _mlflow(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks.Callback:
+    import keras
+
+    mlflow = require("mlflow", extra="mlflow", purpose="--mlflow")
+
+    class MlflowTracker(keras.callbacks.Callback):
+        """Sends settings and each epoch's numbers to one MLflow run, whatever the number of processes."""
+
+        def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+            if (run.path / MLFLOW_FILE).exists():
+                mlflow.start_run(run_id=run.document(MLFLOW_FILE)["run_id"])
+                return
+            active = mlflow.start_run(run_name=run.name)
+            run.write(MLFLOW_FILE, {"run_id": active.info.run_id})
+            for section, values in settings.items():
+                if isinstance(values, Mapping):
+                    mlflow.log_params({f"{section}.{key}": value for key, value in values.items()})
+            mlflow.log_param("recipe", settings["recipe"])
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            mlflow.log_metrics(dict(logs or {}), step=epoch + 1)
+
+        def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+            mlflow.end_run()
+
+    return MlflowTracker()
+
+
+TRACKERS: Mapping[str, Callable[[RunFolder, Mapping[str, Any]], Any]] = {
+    "tensorboard": _tensorboard,
+    "mlflow": _mlflow,
+}

@@ -1,0 +1,383 @@
+"""The one service behind `skinzoo train`: from a configuration, or a run to go on with, to a finished run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skinzoo.config import RunConfig
+from skinzoo.data.balancing import SYNTHETIC
+from skinzoo.data.splits import Split
+from skinzoo.errors import DataError, UsageError
+from skinzoo.files import replacing
+from skinzoo.home import runs_folder
+from skinzoo.plugins import describe
+from skinzoo.registry import registry
+from skinzoo.specs import BackboneSpec, RecipeSpec, VariantSpec
+from skinzoo.training import prepare
+from skinzoo.training.environment import describe_environment
+from skinzoo.training.hardware import Hardware, restore_policy, set_up
+from skinzoo.training.listener import Listener
+from skinzoo.training.lock import locked
+from skinzoo.training.loop import Loop, LoopState
+from skinzoo.training.runs import (
+    CARD_FILE,
+    CLASSES_FILE,
+    CONFIG_FILE,
+    CURVES_FILE,
+    ENVIRONMENT_FILE,
+    FAILURE_FILE,
+    FORMAT,
+    MODEL_FILE,
+    SPLIT_FILE,
+    WEIGHTS_FILE,
+    RunFolder,
+    create_run,
+    new_name,
+    on_full_disk,
+)
+from skinzoo.training.schedule import phases
+from skinzoo.training.signals import StopRequest
+from skinzoo.training.trackers import make_trackers
+
+if TYPE_CHECKING:
+    import keras
+
+    from skinzoo.model import ResolvedVariant
+
+INTENDED_USE = "Research and education. Not for diagnosis: no clinical evaluation has been made."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """A finished training.
+
+    Args:
+        run: The run directory.
+        epochs: Epochs trained.
+        best_epoch: The epoch whose weights `model.keras` holds, from 1.
+        scores: Scores of that epoch.
+        seconds: Time of all epochs.
+        ended_early: Whether early stopping ended it.
+    """
+
+    run: Path
+    epochs: int
+    best_epoch: int
+    scores: Mapping[str, float]
+    seconds: float
+    ended_early: bool
+
+
+def train(
+    config: RunConfig,
+    *,
+    folder: Path | None = None,
+    name: str | None = None,
+    trackers: Sequence[str] = (),
+    listener: Listener | None = None,
+) -> TrainingResult:
+    """Train a new run.
+
+    Args:
+        config: The configuration.
+        folder: Folder of runs; the usual one unless given.
+        name: Name of the run; made of variant, recipe and time unless given.
+        trackers: Names of `skinzoo.training.trackers.TRACKERS`.
+        listener: Who is told of what happens.
+
+    Raises:
+        DataError: The data or the split cannot be used.
+        UsageError: Settings that cannot be honoured.
+        ModelError: The model cannot be built, or its loss is no longer finite.
+        StoppedError: A signal asked to stop; the run can be gone on with.
+    """
+    listener = listener or Listener()
+    check_names(config)
+    make_trackers(trackers, None, {})
+    cases = prepare.read_cases(config)
+    variant = prepare.resolve(config, cases)
+    prepare.check_batch_size(config, len(cases.part("train")))
+    resolved = {
+        "variant": variant.describe(),
+        "decoding": prepare.decoding_of(config, variant.image_size).as_dict(),
+        "dataset": cases.split.dataset,
+        "trackers": list(trackers),
+    }
+    run = create_run(
+        folder or runs_folder(),
+        name or new_name(config.model.variant, config.recipe),
+        {
+            CONFIG_FILE: {
+                "format": FORMAT,
+                "config": config.as_dict(),
+                "recipe_hash": config.recipe_hash,
+                "resolved": resolved,
+            },
+            ENVIRONMENT_FILE: describe_environment(),
+            CLASSES_FILE: list(cases.classes),
+        },
+        split=cases.split,
+    )
+    with locked(run.path):
+        return _Training(run, config, cases, variant, listener).carry_out()
+
+
+def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResult:
+    """Go on with a run from its newest checkpoint.
+
+    Args:
+        run: The run.
+        listener: Who is told of what happens.
+
+    Raises:
+        UsageError: The run is finished, or in use by another process.
+        DataError: The data are not those that the run began with.
+        ModelError: Its files cannot be read.
+        StoppedError: As `train`.
+    """
+    listener = listener or Listener()
+    with locked(run.path):
+        if run.card() is not None:
+            raise UsageError(
+                f"A run must be unfinished to go on with. Received: '{run.name}', which is finished.",
+                hint=f"Evaluate it with: skinzoo evaluate {run.path}",
+            )
+        config = run.config()
+        check_names(config)
+        cases = prepare.read_cases(config, Split.load(run.path / SPLIT_FILE))
+        if cases.classes != run.classes():
+            raise DataError(
+                f"The data must have the classes of the run's model, {', '.join(run.classes())}. "
+                f"Received: {', '.join(cases.classes)}."
+            )
+        before, now = run.document(ENVIRONMENT_FILE)["packages"], describe_environment()["packages"]
+        if changed := sorted(name for name in before if before[name] != now.get(name)):
+            listener.notice(
+                f"Warning: other versions than the run began with: {', '.join(changed)}. "
+                "It may not go on exactly as it would have."
+            )
+        (run.path / FAILURE_FILE).unlink(missing_ok=True)
+        variant = prepare.resolve(config, cases)
+        return _Training(run, config, cases, variant, listener).carry_out()
+
+
+def check_names(config: RunConfig) -> None:
+    """Check what can be checked before the data are read.
+
+    Raises:
+        PluginError: A part that no plugin registers.
+        UsageError: A setting that does not fit the others.
+    """
+    from skinzoo.specs import LossSpec
+
+    parts = registry()
+    variant = parts.get(VariantSpec, config.model.variant)
+    parts.get(BackboneSpec, variant.backbone)
+    loss = parts.get(LossSpec, config.loss.name)
+    if config.training.method != "finetune" and config.balance.method in SYNTHETIC:
+        raise UsageError(
+            f"`balance.method` must repeat or leave out rows for method '{config.training.method}'. "
+            f"Received: '{config.balance.method}'.",
+            hint="Use --set balance.method=oversample.",
+        )
+    if not loss.weighted and config.loss.class_weights != "from_counts":
+        raise UsageError(
+            f"`loss.class_weights` must be left out for loss '{loss.name}', which takes none. "
+            f"Received: {config.loss.class_weights!r}.",
+            hint="Use --set loss.name=weighted_ce.",
+        )
+
+
+class _Training:
+    """One process's work on a run."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        config: RunConfig,
+        cases: prepare.Cases,
+        variant: ResolvedVariant,
+        listener: Listener,
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.cases = cases
+        self.variant = variant
+        self.listener = listener
+
+    def carry_out(self) -> TrainingResult:
+        began = time.monotonic()
+        for notice in prepare.case_notices(self.cases, self.config):
+            self.listener.notice(notice)
+        hardware = set_up(self.config.hardware, self.config.training.seed)
+        try:
+            with StopRequest(self.listener.notice) as stop:
+                return self._train(hardware, stop, began)
+        finally:
+            restore_policy()
+
+    def _train(self, hardware: Hardware, stop: StopRequest, began: float) -> TrainingResult:
+        from skinzoo.model import count_parameters
+
+        images = prepare.load_images(
+            self.config,
+            self.cases,
+            self.variant.image_size,
+            prepare.with_progress(self.listener, "Decoding images"),
+        )
+        config, going_on = self.config, self.run.checkpoints.latest() is not None
+        if going_on and config.training.method == "finetune":
+            # The checkpoint holds every weight.
+            config = config.changed("model", weights="none")
+        with hardware.strategy.scope():
+            model, weights, notices = prepare.build(config, self.variant, self.cases)
+            loss, class_weights = prepare.build_loss(self.config, self.cases)
+        weights = self._settled(weights, going_on)
+        for notice in notices:
+            self.listener.notice(notice)
+        pretrained = weights["origin"] != "none"
+        if not pretrained and (self.config.training.head_epochs or self.config.training.method != "finetune"):
+            self.listener.notice(_without_weights(self.config.training.method))
+        source = self._source(model, images, hardware)
+        plan = phases(self.config, pretrained=pretrained)
+        loop = Loop(
+            self.run,
+            self.config,
+            source,
+            plan,
+            loss=loss,
+            hardware=hardware,
+            callbacks=[c for plugin in registry().plugins for c in plugin.callbacks(self.run.path)]
+            + make_trackers(self.run.resolved()["trackers"], self.run, self.config.as_dict()),
+            listener=self.listener,
+            stop=stop,
+        )
+        self.listener.began(
+            {
+                "run": str(self.run.path),
+                "variant": self.variant.describe(),
+                "recipe": self.config.recipe,
+                "cases": {name: sum(c.values()) for name, c in self.cases.split.counts.items()},
+                "steps": source.train.steps_per_epoch,
+                "epochs": self.config.training.epochs,
+                "parameters": count_parameters(model).total,
+                "weights": weights["origin"],
+                **hardware.describe(),
+            }
+        )
+        state = loop.carry_out()
+        assert state.best.epoch is not None
+        source.model.set_weights(loop.store.best(state.best.epoch))
+        self._write_model(model)
+        result = self._result(state)
+        self._write_card(result, state, hardware, weights, class_weights, count_parameters(model), began)
+        return result
+
+    def _settled(self, weights: dict[str, Any], going_on: bool) -> dict[str, Any]:
+        """Return where the weights of the first step came from, whatever can be had now."""
+        if going_on:
+            settled: dict[str, Any] = self.run.document(WEIGHTS_FILE)
+            return settled
+        self.run.write(WEIGHTS_FILE, weights)
+        return weights
+
+    def _source(self, model: keras.Model, images: Any, hardware: Hardware) -> Any:
+        from skinzoo.training.features import feature_source
+        from skinzoo.training.source import Source
+
+        labels = prepare.one_hot(images.usable(self.cases.part("validation")), self.cases.classes)
+        if self.config.training.method != "finetune":
+            return feature_source(self.config, self.cases, self.variant, model, images, labels, self.listener)
+        train = prepare.training_batches(self.config, self.cases, images)
+        validation = prepare.validation_batches(self.config, self.cases, images)
+        return Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
+
+    def _write_model(self, model: keras.Model) -> None:
+        """Write the best weights as a float32 model without an optimiser."""
+        from skinzoo.model import build_model
+
+        restore_policy()
+        final, _ = build_model(self.variant, weights="none")
+        final.set_weights(model.get_weights())
+        with on_full_disk(self.run.path), replacing(self.run.path / MODEL_FILE) as temporary:
+            final.save(temporary)
+
+    def _result(self, state: LoopState) -> TrainingResult:
+        row = next(row for row in state.history if row["epoch"] == state.best.epoch)
+        return TrainingResult(
+            run=self.run.path,
+            epochs=len(state.history),
+            best_epoch=row["epoch"],
+            scores={name: value for name, value in row.items() if name.startswith("val_")},
+            seconds=sum(one["seconds"] for one in state.history),
+            ended_early=state.ended,
+        )
+
+    def _write_card(
+        self,
+        result: TrainingResult,
+        state: LoopState,
+        hardware: Hardware,
+        weights: Mapping[str, Any],
+        class_weights: tuple[float, ...] | None,
+        parameters: Any,
+        began: float,
+    ) -> None:
+        from skinzoo.training.curves import draw_curves
+
+        self.run.write_history(state.history)
+        try:
+            draw_curves(state.history, self.run.path / CURVES_FILE)
+        except (OSError, ValueError) as error:
+            self.listener.notice(f"The learning curves could not be drawn: {describe(error)}")
+        split = self.cases.split
+        recipe = registry().get(RecipeSpec, self.config.recipe)
+        card = {
+            "format": FORMAT,
+            "name": self.run.name,
+            "intended_use": INTENDED_USE,
+            "variant": self.variant.describe(),
+            "classes": list(self.cases.classes),
+            "parameters": {"trainable": parameters.trainable, "total": parameters.total},
+            "weights": dict(weights),
+            "recipe": self.config.recipe,
+            "recipe_hash": self.config.recipe_hash,
+            "recipe_not_stated": list(recipe.not_stated),
+            "dataset": split.dataset,
+            "split": {
+                "protocol": split.protocol,
+                "seed": split.seed,
+                "hash": split.hash,
+                "stamps": list(split.stamps),
+                "warnings": list(split.warnings),
+                "counts": {part: dict(counts) for part, counts in split.counts.items()},
+            },
+            "decoding": self.run.resolved()["decoding"],
+            "class_weights": None if class_weights is None else list(class_weights),
+            "seed": self.config.training.seed,
+            "deterministic": self.config.hardware.deterministic,
+            "hardware": hardware.describe(),
+            "environment": describe_environment(),
+            "selection": self.config.training.select,
+            "best_epoch": result.best_epoch,
+            "epochs": result.epochs,
+            "ended_early": result.ended_early,
+            "scores": dict(result.scores),
+            "seconds": round(result.seconds, 1),
+            "seconds_of_last_process": round(time.monotonic() - began, 1),
+        }
+        self.run.write(CARD_FILE, json.loads(json.dumps(card)))
+
+
+def _without_weights(method: str) -> str:
+    if method == "finetune":
+        return "The backbone begins with random weights, so all layers are trained from the first epoch."
+    return (
+        f"Warning: method '{method}' keeps the backbone as it is, and here its weights are random: "
+        "scores will be poor."
+    )
