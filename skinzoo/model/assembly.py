@@ -229,7 +229,9 @@ def _fuse(variant: ResolvedVariant, image_vector: Any, inputs: dict[str, Any]) -
         name=METADATA_LAYER,
     )
     metadata = encoder({AGE: inputs[AGE], SEX: inputs[SEX], LOCALIZATION: inputs[LOCALIZATION]})
-    return variant.fusion.build(FusionRequest(image=image_vector, metadata=metadata, layout=encoder.layout))
+    request = FusionRequest(image=image_vector, metadata=metadata, layout=encoder.layout)
+    with _building(variant.fusion):
+        return variant.fusion.build(request)
 
 
 def _classify(variant: ResolvedVariant, fused: Any) -> Any:
