@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skinzoo.cli import render
+from skinzoo.data.audit import SEVERITIES
 
 if TYPE_CHECKING:
     from skinzoo.data.audit import AuditReport, Finding
@@ -25,20 +27,25 @@ def print_audit(report: AuditReport, examples: int) -> None:
     render.paragraph(", ".join(f"{name} {number:,}" for name, number in report.class_counts.items()))
     render.line()
     if report.findings:
-        render.rows([[finding.severity, _text(finding, examples)] for finding in report.findings])
+        width = max(30, render.width() - max(map(len, SEVERITIES)) - 2)
+        render.rows([[finding.severity, _text(finding, examples, width)] for finding in report.findings])
         render.line()
     render.paragraph(_summary(report))
 
 
-def _text(finding: Finding, examples: int) -> str:
-    lines = [finding.message]
-    lines += [f"  {_item(item)}" for item in finding.items[:examples]]
+def _text(finding: Finding, examples: int, width: int) -> str:
+    lines = [_item(item) for item in finding.items[:examples]]
     rest = len(finding.items) - examples
     if rest > 0 and examples:
-        lines.append(f"  and {rest:,} more (all with --json)")
+        lines.append(f"and {rest:,} more (all with --json)")
     if finding.hint:
-        lines.append(f"  {finding.hint}")
-    return "\n".join(lines)
+        lines.append(f"-> {finding.hint}")
+    wrapped = [textwrap.fill(finding.message, width, break_on_hyphens=False)]
+    wrapped += [
+        textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        for line in lines
+    ]
+    return "\n".join(wrapped)
 
 
 def _item(item: Mapping[str, Any]) -> str:
@@ -77,4 +84,10 @@ def _summary(report: AuditReport) -> str:
     )
     if not report.split:
         return f"{counts}."
-    return f"{counts}. The split {'leaks' if report.leaks else 'does not leak'} ({report.split[:12]})."
+    if report.leaks:
+        verdict = "leaks"
+    elif report.of_kind("near-duplicates-cross-split"):
+        verdict = "does not leak by lesion id; images that look the same lie in different parts"
+    else:
+        verdict = "does not leak"
+    return f"{counts}. The split {report.split[:12]} {verdict}."

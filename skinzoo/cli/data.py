@@ -85,7 +85,8 @@ def list_datasets(as_json: Json = False) -> None:
     )
     used = found["in_use"]
     render.line()
-    render.paragraph(f"In use: {used['path'] or used['dataset']} (from {used['origin']})")
+    origin = "the default" if used["origin"] == "default" else f"from {used['origin']}"
+    render.paragraph(f"In use: {used['path'] or used['dataset']} ({origin})")
 
 
 @commands.command()

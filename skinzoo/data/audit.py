@@ -460,7 +460,8 @@ def _resolution(scan: Scan, published: tuple[int, int]) -> list[Finding]:
             "note",
             f"{sum(other.values()):,} of {int(scan.usable.sum()):,} images are not of the published size "
             f"{wanted}; {other[most]:,} are {most}. Results may differ from those on the originals.",
-            tuple({"size": size, "images": count} for size, count in other.items()),
+            tuple({"size": size, "images": count} for size, count in other.items()) if len(other) > 1 else (),
+            count=sum(other.values()),
         )
     ]
 

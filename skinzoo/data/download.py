@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def download_dataset(
     if not accept_licence:
         raise UsageError(
             f"The licence of dataset '{spec.name}' must be accepted before it is downloaded. "
-            f"Received: no acceptance of: {spec.licence}",
+            f"Received: no acceptance of '{spec.licence}'.",
             hint="Read it, then pass --accept-licence.",
         )
     require("pooch", extra="download", purpose=_PURPOSE)
@@ -156,6 +157,10 @@ def download_dataset(
             f"The folder {folder} must be writable and have room. Received: {reason}.",
             hint="Free some space or name another folder with --to.",
         ) from error
+    finally:
+        # An empty folder would pass for a downloaded dataset.
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _fetch(

@@ -44,9 +44,9 @@ ORIENTATIONS = (
     "mirrored",
     "flipped",
     "transposed",
+    "transverse",
     "turned by 90 degrees",
     "turned by 270 degrees",
-    "transverse",
 )
 
 _LOW, _HIGH = 3, 16
@@ -62,7 +62,7 @@ class Pair:
         first: Position of one of them.
         second: Position of the other, larger than `first`.
         similarity: Height of the phase-correlation peak, 0..1.
-        orientation: One of `ORIENTATIONS`: how the second stands to the first.
+        orientation: One of `ORIENTATIONS`: how the second was made of the first; turns are anticlockwise.
     """
 
     first: int

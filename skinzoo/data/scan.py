@@ -156,7 +156,7 @@ def _empty(n: int) -> Scan:
 def _load(store: Path, stamps: np.ndarray) -> tuple[Scan | None, np.ndarray]:
     nothing = np.zeros(len(stamps), bool)
     try:
-        with np.load(store, allow_pickle=False) as arrays:
+        with store.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             kept = arrays["stamps"]
             scan = Scan(**{field: arrays[field] for field in _FIELDS})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
