@@ -119,6 +119,11 @@ class CheckpointStore:
             _remove(path)
         self._write(path.name, {"weights": weights}, {})
 
+    def prune(self) -> None:
+        """Remove the states of a finished training; the weights of its best epoch stay."""
+        for old in _numbered(self.folder, "state").values():
+            _remove(old)
+
     def best(self, epoch: int) -> list[np.ndarray]:
         """Return the weights of the best epoch.
 

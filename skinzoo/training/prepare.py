@@ -190,6 +190,8 @@ def build(
 
     wanted = config.model.weights
     notices: list[str] = []
+    if wanted == "auto" and not variant.backbone.pretrained:
+        wanted = "none"
     if wanted == "auto":
         try:
             model, report = build_model(variant, weights="imagenet")

@@ -276,6 +276,7 @@ class _Training:
         self._write_model(model)
         result = self._result(state)
         self._write_card(result, state, hardware, weights, class_weights, count_parameters(model), began)
+        loop.store.prune()
         return result
 
     def _settled(self, weights: dict[str, Any], going_on: bool) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""How a training shows on a terminal and, without one, as plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from skinzoo.cli import render
+from skinzoo.training.listener import Listener, StepReport
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PLAIN_SECONDS = 30.0
+SCORES = {
+    "val_loss": "val loss",
+    "val_accuracy": "acc",
+    "val_balanced_accuracy": "bal. acc",
+    "val_macro_f1": "F1",
+}
+
+
+@contextmanager
+def training_listener() -> Iterator[Listener]:
+    """Give a listener that suits stderr: Rich progress on a terminal, plain lines otherwise."""
+    console = render.console(stderr=True)
+    if not console.is_terminal:
+        yield PlainListener()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[details]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield LiveListener(progress)
+
+
+class PlainListener(Listener):
+    """Prints lines: one an epoch, and one every half minute within an epoch."""
+
+    report_seconds = PLAIN_SECONDS
+
+    def __init__(self) -> None:
+        self._prepared_at = time.monotonic()
+
+    def notice(self, text: str) -> None:
+        """Print on stderr."""
+        render.notice(text)
+
+    def began(self, summary: Mapping[str, Any]) -> None:
+        """Print what is trained."""
+        render.notice(describe_beginning(summary))
+
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """Print at the end and every half minute."""
+        if done == total or time.monotonic() - self._prepared_at >= PLAIN_SECONDS:
+            self._prepared_at = time.monotonic()
+            render.notice(f"{what}: {done:,} of {total:,}")
+
+    def stepped(self, report: StepReport) -> None:
+        """Print unless the epoch's own line follows at once."""
+        if report.step < report.steps:
+            render.notice(
+                f"epoch {report.epoch}/{report.epochs} ({report.phase}), step {report.step}/{report.steps}: "
+                f"{describe_step(report)}"
+            )
+
+    def epoch_ended(self, row: Mapping[str, Any], best: bool) -> None:
+        """Print the epoch's scores."""
+        render.notice(describe_epoch(row, best))
+
+
+class LiveListener(Listener):
+    """Moves a Rich progress bar; epochs are lines above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._what = ""
+        self._best = ""
+
+    def notice(self, text: str) -> None:
+        """Print above the bar."""
+        self._progress.console.print(text)
+
+    def began(self, summary: Mapping[str, Any]) -> None:
+        """Print what is trained."""
+        self._progress.console.print(describe_beginning(summary))
+        self._show("Compiling the first step", 0, summary["steps"], "")
+
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """Move the bar."""
+        self._show(what, done, total, "")
+
+    def stepped(self, report: StepReport) -> None:
+        """Move the bar."""
+        self._show(
+            f"epoch {report.epoch}/{report.epochs} {report.phase}",
+            report.step,
+            report.steps,
+            f"{describe_step(report)}{self._best}",
+        )
+
+    def epoch_ended(self, row: Mapping[str, Any], best: bool) -> None:
+        """Print the epoch's scores above the bar."""
+        self._progress.console.print(describe_epoch(row, best))
+        if best:
+            self._best = f"  best: epoch {row['epoch']}, bal. acc {row['val_balanced_accuracy']:.3f}"
+
+    def _show(self, what: str, done: int, total: int, details: str) -> None:
+        if self._task is None or what != self._what:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task, self._what = self._progress.add_task(what, total=total, details=details), what
+        self._progress.update(self._task, completed=done, details=details)
+
+
+def describe_beginning(summary: Mapping[str, Any]) -> str:
+    """Return one line on what is trained."""
+    cases = ", ".join(f"{count:,} {part}" for part, count in summary["cases"].items())
+    return (
+        f"Training {summary['variant']['variant']} by recipe {summary['recipe']} on {cases} cases: "
+        f"{summary['epochs']} epochs of {summary['steps']:,} steps, {summary['parameters']:,} weights "
+        f"(from {summary['weights']}), {summary['precision']} on {', '.join(summary['devices'])}. "
+        f"Run: {summary['run']}"
+    )
+
+
+def describe_step(report: StepReport) -> str:
+    """Return how fast and how well a step goes."""
+    return (
+        f"loss {report.loss:.4f}, accuracy {report.accuracy:.3f}, {report.images_per_second:,.1f} images/s, "
+        f"{duration(report.seconds_left)} left"
+    )
+
+
+def describe_epoch(row: Mapping[str, Any], best: bool) -> str:
+    """Return an epoch's scores on one line."""
+    scores = ", ".join(f"{title} {row[name]:.4f}" for name, title in SCORES.items())
+    return (
+        f"epoch {row['epoch']} ({row['phase']}): loss {row['loss']:.4f}, {scores}, "
+        f"{row['images_per_second']:,.1f} images/s, {duration(row['seconds'])}"
+        f"{', best so far' if best else ''}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as hours, minutes or seconds."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
