@@ -123,7 +123,7 @@ class Predictions:
             LESION: self.lesion_id,
             TRUE: np.array(self.classes, dtype=object)[self.true],
             **{name: self.probabilities[:, i] for i, name in enumerate(self.classes)},
-            **{name: self.facts[name].to_numpy() for name in self.facts},
+            **{str(name): self.facts[name].to_numpy() for name in self.facts},
         }
         return pd.DataFrame(columns)
 
