@@ -135,7 +135,7 @@ def training_order(
     if method == "class_balanced":
         return ClassBalanced(values, per_class * len(groups) if per_class else len(values), seed)
     sizes = [len(rows) for rows in groups]
-    # An epoch of its own that no training has, so that the choice and the shuffling are independent.
+    # A stream of its own, so that the choice and the shuffling are independent.
     random = np.random.default_rng([seed, 0x0BA1A4CE, 1])
     if method == "oversample":
         goal = per_class or max(sizes)

@@ -41,7 +41,7 @@ MAX_SIZE = 4096
 MINKOWSKI_NORM = 6.0
 """The p of Shades of Gray (Gessert et al. 2020 after Finlayson and Trezzi 2004)."""
 
-HAIR_THRESHOLD = 12.0
+HAIR_THRESHOLD = 20.0
 """Grey levels by which a hair is darker than its surroundings."""
 
 
@@ -188,7 +188,7 @@ def _remove_hair(image: tf.Tensor) -> tf.Tensor:
     """Replace thin, long, dark lines by what surrounds them (after DullRazor, Lee et al. 1997).
 
     A grey closing with a short line fills what is darker and narrower than the line is long. Across a hair
-    it fills, along a hair it does not: where the closings in four directions differ by more than
+    it fills, along a hair it does not: where closings in several directions differ by more than
     `HAIR_THRESHOLD`, something thin runs, and where it runs straight far enough, it is hair. Only the
     brightest channel is looked at, in which skin is bright, hair is dark, and vessels and pigment network are
     faint. Hairs become the mean of the hairless pixels around them. Coarse dark stripes of a lesion can be
@@ -200,8 +200,9 @@ def _remove_hair(image: tf.Tensor) -> tf.Tensor:
     length = max(5, round(int(image.shape[0]) / 20) | 1)
     pixels = tf.cast(image, tf.float32)[tf.newaxis]
     brightest = tf.reduce_max(pixels, axis=-1, keepdims=True)
-    closed = tf.concat([_close(brightest, line) for line in _lines(length, 4)], axis=-1)
-    spread = tf.reduce_max(closed, axis=-1, keepdims=True) - tf.reduce_min(closed, axis=-1, keepdims=True)
+    across_it = tf.concat([_close(brightest, line) for line in _lines(length, 4)], axis=-1)
+    along_it = tf.concat([_close(brightest, line) for line in _lines(length // 2 | 1, 8)], axis=-1)
+    spread = tf.reduce_max(across_it, -1, keepdims=True) - tf.reduce_min(along_it, -1, keepdims=True)
     thin = tf.nn.max_pool2d(tf.cast(spread > HAIR_THRESHOLD, tf.float32), 3, 1, "SAME")
     reach = 2 * length + 1
     kernels = np.stack([line / line.sum() for line in _lines(reach, 8)], axis=-1)[:, :, np.newaxis]
