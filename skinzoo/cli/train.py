@@ -208,13 +208,13 @@ def _print_result(result: TrainingResult) -> None:
     ended = ", ended early" if result.ended_early else ""
     render.fields(
         [
-            ("run", str(result.run)),
             ("epochs", f"{result.epochs} in {duration(result.seconds)}{ended}"),
             ("best epoch", f"{result.best_epoch}: {scores}"),
-            ("model", str(result.run / "model.keras")),
-            ("evaluate", f"skinzoo evaluate {result.run}"),
         ]
     )
+    # Lines of their own, which a narrow terminal does not cut: they are there to be copied.
+    render.line(f"Model: {result.run / 'model.keras'}")
+    render.line(f"Evaluate it with: skinzoo evaluate {result.run}")
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:

@@ -175,7 +175,12 @@ class Loop:
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=self.config.hardware.xla,
         )
+        # What the first step would build is built now, so that a checkpoint can be read into it.
         self.model.optimizer.build(self.model.trainable_variables)
+        labels = self.source.labels[:1]
+        for metric in self.model.metrics:
+            if not getattr(metric, "built", True):
+                metric.build(labels, labels)
         self.model.make_train_function()
 
     def _train_phase(self, phase: Phase) -> None:

@@ -1,0 +1,324 @@
+"""A finished run in Python: its model, predictions and scores."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skinzoo.errors import DataError, ModelError
+from skinzoo.training.runs import FINISHED, MODEL_FILE, SPLIT_FILE, RunFolder, find_run
+from skinzoo.vocabulary import UNKNOWN
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import pandas as pd
+
+    from skinzoo.data.decode import Decoding
+    from skinzoo.specs import Vocabularies
+
+IMAGE_KEYS = ("image", "image_path")
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a run on a part of its split.
+
+    Args:
+        part: The part that was scored; its stand-in where the split has no such part.
+        cases: Number of cases.
+        accuracy: Share of right answers.
+        balanced_accuracy: Mean recall over the classes that have cases.
+        macro_f1: Mean F1 over the same classes.
+        macro_auc: Mean one-against-rest area under the ROC curve over the same classes.
+        absent: Classes without a case in the part, which the macro scores leave out.
+        stamps: What the split cannot do honestly.
+    """
+
+    part: str
+    cases: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    macro_auc: float
+    absent: tuple[str, ...]
+    stamps: tuple[str, ...]
+
+
+class Run:
+    """A finished run.
+
+    Args:
+        folder: Its directory.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.folder.path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.folder.name
+
+    @functools.cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs."""
+        return self.folder.classes()
+
+    @functools.cached_property
+    def card(self) -> Mapping[str, Any]:
+        """What was trained, on what, and how well."""
+        card = self.folder.card()
+        if card is None:
+            raise self.unfinished()
+        return card
+
+    def unfinished(self) -> ModelError:
+        """Return the error for a run that has no model yet."""
+        return ModelError(
+            f"A run must be finished to be used. Received: '{self.name}', which is {self.folder.state}.",
+            hint=f"Go on with: skinzoo train --resume {self.path}",
+        )
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """The model with the weights of the best epoch."""
+        from skinzoo.model import load_model
+
+        model = load_model(self.path / MODEL_FILE)
+        if model.output_shape[-1] != len(self.classes):
+            raise ModelError(
+                f"A run's model must have an output for each class ({len(self.classes)}). "
+                f"Received: {model.output_shape[-1]} outputs in '{self.path}'."
+            )
+        return model
+
+    @functools.cached_property
+    def decoding(self) -> Decoding:
+        """How image files become the model's input."""
+        from skinzoo.data.decode import DECODE_VERSION, Decoding
+
+        stated = self.folder.resolved()["decoding"]
+        if stated["version"] != DECODE_VERSION:
+            raise ModelError(
+                f"A run must be decoded as it was trained, by version {stated['version']}. "
+                f"Received: version {DECODE_VERSION}.",
+                hint="Use the version of skinzoo that trained it: see its environment.json.",
+            )
+        return Decoding(
+            size=stated["size"], resize=stated["resize"], preprocessing=tuple(stated["preprocessing"])
+        )
+
+    @functools.cached_property
+    def vocabularies(self) -> Vocabularies:
+        """The vocabularies of sex and localization that the model was trained with."""
+        from skinzoo.model import metadata_encoder
+        from skinzoo.specs import Vocabularies
+
+        encoder = metadata_encoder(self.model)
+        return Vocabularies() if encoder is None else encoder.vocabularies
+
+    def predict(
+        self, cases: pd.DataFrame | Sequence[Mapping[str, Any]], *, batch_size: int = BATCH_SIZE
+    ) -> pd.DataFrame:
+        """Return class probabilities of cases.
+
+        Args:
+            cases: One row or dictionary a case: `image` (path or bytes of an image file; `image_path` will do)
+                and, where known, `age` in years, `sex` and `localization`. None, NaN and an absent key mean
+                unknown.
+            batch_size: Cases in a step.
+
+        Returns:
+            Probabilities, one column a class and one row a case in the order given; the index is that of a
+            DataFrame, else 0, 1, ...
+
+        Raises:
+            DataError: A case has no image or one that cannot be decoded, or a property of the wrong kind.
+        """
+        import pandas as pd
+
+        rows, index = _rows(cases)
+        columns = list(self.classes)
+        if not rows:
+            return pd.DataFrame(columns=columns, index=index, dtype="float32")
+        inputs = self._inputs(rows)
+        images = [self._pixels(row, number) for number, row in enumerate(rows)]
+        probabilities = self._probabilities(images, inputs, batch_size)
+        return pd.DataFrame(probabilities, columns=columns, index=index)
+
+    def evaluate(self, part: str = "test") -> Evaluation:
+        """Score the run on a part of its split, read from where the run's data were.
+
+        Args:
+            part: `train`, `validation` or `test`.
+
+        Raises:
+            DataError: The data are not those that the run was trained on.
+            UsageError: There is no such part.
+        """
+        import numpy as np
+        from sklearn.metrics import roc_auc_score
+
+        from skinzoo.data.splits import Split
+        from skinzoo.training.prepare import read_cases
+        from skinzoo.training.scores import classification_scores
+
+        cases = read_cases(self.folder.config(), Split.load(self.path / SPLIT_FILE))
+        if cases.classes != self.classes:
+            raise DataError(
+                f"The data must have the classes of the run's model, {', '.join(self.classes)}. "
+                f"Received: {', '.join(cases.classes)}."
+            )
+        table = cases.part(part)
+        if table.empty:
+            raise DataError(f"The {part} part must hold cases. Received: none.")
+        probabilities = self.predict(table).to_numpy()
+        labels = np.array([self.classes.index(label) for label in table["label"]])
+        present = np.unique(labels)
+        # A class that is alone in the part has nothing to be told from.
+        areas = [roc_auc_score(labels == one, probabilities[:, one]) for one in present if len(present) > 1]
+        return Evaluation(
+            part=cases.split.resolve(part),
+            cases=len(table),
+            **classification_scores(labels, probabilities),
+            macro_auc=float(np.mean(areas)) if areas else float("nan"),
+            absent=tuple(name for i, name in enumerate(self.classes) if i not in present),
+            stamps=cases.split.stamps,
+        )
+
+    def _inputs(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        from skinzoo.data.table import AGE_RANGE
+
+        ages = []
+        for number, row in enumerate(rows):
+            value = row.get("age")
+            try:
+                age = float("nan") if _unknown(value) else float(str(value))
+            except ValueError:
+                age = float("inf")
+            if not np.isnan(age) and not AGE_RANGE[0] <= age <= AGE_RANGE[1]:
+                raise DataError(
+                    f"`age` must be within {AGE_RANGE[0]:g}..{AGE_RANGE[1]:g} years or unknown. "
+                    f"Received: {value!r} in case {number}."
+                )
+            ages.append(age)
+        return {
+            "age": np.array(ages, np.float32),
+            "sex": self.vocabularies.sex.indices(_terms(rows, "sex")),
+            "localization": self.vocabularies.localization.indices(_terms(rows, "localization")),
+        }
+
+    def _pixels(self, row: Mapping[str, Any], number: int) -> np.ndarray:
+        import tensorflow as tf
+
+        from skinzoo.data.decode import decode
+        from skinzoo.data.images import inspect_bytes, undecodable
+
+        contents, name = _contents(row, number)
+        inspect_bytes(contents, name=name)
+        try:
+            pixels: np.ndarray = decode(contents, self.decoding).numpy()
+        except tf.errors.OpError as error:
+            raise undecodable(name, error.message) from error
+        return pixels
+
+    def _probabilities(
+        self, images: Sequence[np.ndarray], inputs: Mapping[str, np.ndarray], batch_size: int
+    ) -> np.ndarray:
+        import numpy as np
+
+        batches = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
+        return np.concatenate(
+            [
+                self.model.predict_on_batch(
+                    {"image": np.stack(images[one]), **{key: value[one] for key, value in inputs.items()}}
+                )
+                for one in batches
+            ]
+        )
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """Load a finished run.
+
+    Args:
+        path: A run directory, the name of a run, a unique prefix or `latest`.
+
+    Raises:
+        UsageError: There is no such run.
+        ModelError: The run is not finished.
+
+    Example:
+        >>> import skinzoo
+        >>> run = skinzoo.load_run("latest")  # doctest: +SKIP
+        >>> run.predict([{"image": "lesion.jpg", "age": 55, "sex": "male"}])  # doctest: +SKIP
+    """
+    run = Run(find_run(os.fspath(path)))
+    if run.folder.state != FINISHED:
+        raise run.unfinished()
+    return run
+
+
+def _rows(cases: pd.DataFrame | Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], Any]:
+    import pandas as pd
+
+    if isinstance(cases, pd.DataFrame):
+        return cases.to_dict("records"), cases.index  # type: ignore[return-value]
+    if isinstance(cases, Mapping | str | bytes) or not isinstance(cases, Iterable):
+        raise DataError(
+            f"`cases` must be a DataFrame or a list of dictionaries. Received: {type(cases).__name__}."
+        )
+    rows = list(cases)
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise DataError(f"Each case must be a dictionary. Received: {row!r} as case {number}.")
+    return rows, pd.RangeIndex(len(rows))
+
+
+def _contents(row: Mapping[str, Any], number: int) -> tuple[bytes, str]:
+    value = next((row[key] for key in IMAGE_KEYS if key in row), None)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value), f"of case {number}"
+    if isinstance(value, io.IOBase):
+        return value.read(), f"of case {number}"
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise DataError(
+            "Each case must have `image`, a path or the bytes of an image file. "
+            f"Received: {value!r} in case {number}."
+        )
+    try:
+        return Path(value).read_bytes(), str(value)
+    except OSError as error:
+        raise DataError(
+            f"Image file '{value}' must be readable. Received: {error.strerror}.", hint="Check the path."
+        ) from error
+
+
+def _terms(rows: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+    values = []
+    for number, row in enumerate(rows):
+        value = row.get(name)
+        if not _unknown(value) and not isinstance(value, str):
+            raise DataError(f"`{name}` must be a text or unknown. Received: {value!r} in case {number}.")
+        values.append(value if isinstance(value, str) else UNKNOWN)
+    return values
+
+
+def _unknown(value: object) -> bool:
+    from skinzoo.data.table import MISSING
+
+    return value is None or value != value or (isinstance(value, str) and value.strip().lower() in MISSING)
