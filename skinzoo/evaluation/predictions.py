@@ -14,7 +14,7 @@ Every other column is taken for a class, so a stray column is an error and never
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,11 @@ class Predictions:
 
     def with_probabilities(self, probabilities: np.ndarray) -> Predictions:
         """Return the same cases with other probabilities, for example calibrated ones."""
-        return Predictions(
-            self.classes,
-            self.image_id,
-            self.lesion_id,
-            self.true,
-            probabilities,
-            self.facts,
-            self.source,
-        )
+        return replace(self, probabilities=probabilities)
+
+    def with_lesions(self, lesion_id: np.ndarray) -> Predictions:
+        """Return the same predictions with other lesion ids."""
+        return replace(self, lesion_id=lesion_id)
 
     def table(self) -> pd.DataFrame:
         """Return them as a table with the columns of a predictions file."""

@@ -1,7 +1,7 @@
 """The metrics of many weightings of the same cases at once, for the bootstrap.
 
-A bootstrap draw counts each case some number of times. `WeightedScores` takes these counts as columns of a
-matrix and computes every metric for all columns together; with a column of ones it gives what
+A bootstrap draw counts each case some number of times. `WeightedScores` takes these counts as rows of a
+matrix and computes every metric for all rows together; with a row of ones it gives what
 `skinzoo.evaluation.metrics` gives.
 """
 
@@ -36,7 +36,6 @@ class WeightedScores:
         self.classes = predictions.classes
         count = len(self.classes)
         hot = true[:, None] == np.arange(count)
-        # Sorted by cell, the sums over the cells of the confusion matrix are sums of neighbours.
         self._cells = _Sums(true * count + predictions.predicted, count * count)
         confidence = probabilities.max(axis=1)
         self._bins = _Sums(bin_numbers(confidence), BINS)
@@ -56,7 +55,7 @@ class WeightedScores:
             self._curves = {
                 name: _Curve(probabilities[:, i], hot[:, i]) for i, name in enumerate(self.classes)
             }
-            self._micro = _Curve(probabilities.ravel(), hot.ravel())
+            self._micro = _Curve(probabilities.ravel(), hot.ravel(), each=count)
             malignant = malignant_classes(self.classes) if malignant is None else tuple(malignant)
             if malignant:
                 columns = [self.classes.index(name) for name in malignant]
@@ -66,19 +65,19 @@ class WeightedScores:
         """Return metric to values.
 
         Args:
-            weights: How often each case counts, `(n, draws)`, float64.
+            weights: How often each case counts, `(draws, n)`, float64.
 
         Returns:
             Flat metric name to `(draws,)`; NaN where a draw cannot answer it.
         """
         count = len(self.classes)
-        confusion = self._cells(weights).reshape(count, count, -1)
+        confusion = self._cells(weights).T.reshape(count, count, -1)
         found, present, shares = _of_confusion(confusion, self.classes)
-        total = weights.sum(axis=0)
-        for name, values in zip(self._value_names, self._values @ weights, strict=True):
+        total = weights.sum(axis=1)
+        for name, values in zip(self._value_names, (weights @ self._values.T).T, strict=True):
             found[name] = values / total
-        gaps = self._bins(weights * self._gap[:, None])
-        found["expected_calibration_error"] = np.abs(gaps).sum(axis=0) / total
+        gaps = self._bins(weights * self._gap)
+        found["expected_calibration_error"] = np.abs(gaps).sum(axis=1) / total
         if self._curves:
             self._add_curves(found, weights, present, shares)
         return found
@@ -100,25 +99,30 @@ class WeightedScores:
         weighted = np.where(present, shares * np.nan_to_num(np.stack(areas)), 0).sum(axis=0)
         found["roc_auc_weighted"] = np.where(present.sum(axis=0) > 1, weighted, np.nan)
         if self._micro is not None:
-            found["roc_auc_micro"] = self._micro(np.repeat(weights, len(self.classes), axis=0)).area()
+            found["roc_auc_micro"] = self._micro(weights).area()
         if self._malignant is not None:
             found["malignant_roc_auc"] = self._malignant(weights).area()
 
 
 @dataclass(frozen=True)
 class _Points:
-    """Weights of positives and negatives at each threshold, `(thresholds, draws)`, highest score first."""
+    """Weights at each positive's score, `(draws, positives)`, highest score first; totals are `(draws,)`.
 
-    positives: Array
-    negatives: Array
+    Only positives raise the sensitivity, so their scores are the only thresholds that matter.
+    """
+
+    weight: Array
     true_positives: Array
     false_positives: Array
+    false_positives_above: Array
+    positives: Array
+    negatives: Array
 
     def area(self) -> Array:
         """Area under the ROC curve; a tie counts half."""
-        pairs = self.true_positives[-1] * self.false_positives[-1]
-        won = np.einsum("td,td->d", self.negatives, self.true_positives - 0.5 * self.positives)
-        return _divide(won, pairs)
+        outranking = 0.5 * (self.false_positives + self.false_positives_above)
+        lost = np.einsum("dp,dp->d", self.weight, outranking)
+        return 1 - _divide(lost, self.positives * self.negatives)
 
     def average_precision(self) -> Array:
         """Sum over thresholds of precision times the step in recall."""
@@ -126,66 +130,82 @@ class _Points:
         precision = np.divide(
             self.true_positives, predicted, out=np.zeros_like(predicted), where=predicted > 0
         )
-        found = _divide(np.einsum("td,td->d", self.positives, precision), self.true_positives[-1])
-        return np.where(self.false_positives[-1] > 0, found, np.nan)
+        found = _divide(np.einsum("dp,dp->d", self.weight, precision), self.positives)
+        return np.where(self.negatives > 0, found, np.nan)
 
     def sensitivity_at(self, level: float) -> Array:
         """Highest sensitivity with a specificity of at least `level`."""
-        negatives = self.false_positives[-1]
-        allowed = self.false_positives <= (1 - level + 1e-12) * negatives
-        best = np.where(allowed, self.true_positives, 0).max(axis=0)
-        return np.where(negatives > 0, _divide(best, self.true_positives[-1]), np.nan)
+        allowed = self.false_positives <= (1 - level + 1e-12) * self.negatives[:, None]
+        best = np.where(allowed, self.true_positives, 0).max(axis=1, initial=0)
+        return np.where(self.negatives > 0, _divide(best, self.positives), np.nan)
 
     def specificity_at(self, level: float) -> Array:
         """Highest specificity with a sensitivity of at least `level`."""
-        positives, negatives = self.true_positives[-1], self.false_positives[-1]
-        reached = self.true_positives >= (level - 1e-12) * positives
-        least = np.where(reached, self.false_positives, np.inf).min(axis=0)
-        return np.where(positives > 0, 1 - _divide(least, negatives), np.nan)
+        reached = self.true_positives >= (level - 1e-12) * self.positives[:, None]
+        least = np.where(reached, self.false_positives, np.inf).min(axis=1, initial=np.inf)
+        return np.where(self.positives > 0, 1 - _divide(least, self.negatives), np.nan)
 
 
 class _Curve:
     """Scores of a two-class question, sorted once.
 
     Args:
-        scores: `(n,)`.
-        positive: `(n,)`, bool.
+        scores: `(n * each,)`.
+        positive: `(n * each,)`, bool.
+        each: Scores that share the weight of one case.
     """
 
-    def __init__(self, scores: Array, positive: Array) -> None:
-        self._order = np.argsort(-scores, kind="stable")
-        ordered = scores[self._order]
-        self._starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        self._tied = len(self._starts) < len(ordered)
-        self._positive = positive[self._order].astype(np.float64)[:, None]
+    def __init__(self, scores: Array, positive: Array, each: int = 1) -> None:
+        order = np.argsort(-scores, kind="stable")
+        ordered, hits = scores[order], positive[order]
+        begins = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        group = np.cumsum(begins) - 1
+        starts = np.flatnonzero(begins)
+        ends = np.append(starts[1:], len(ordered)) - 1
+        where = np.flatnonzero(hits)
+        self._cases = order // each
+        self._positive_cases = self._cases[where]
+        self._ends = ends[group[where]]
+        self._above = starts[group[where]] - 1
+        before = np.cumsum(hits)
+        self._positives_to_end = before[self._ends] - 1
+        self._positives_above = before[self._above] * (self._above >= 0) - 1
 
     def __call__(self, weights: Array) -> _Points:
-        ordered = weights[self._order]
-        positives = ordered * self._positive
-        negatives = ordered
-        negatives -= positives
-        if self._tied:
-            positives = np.add.reduceat(positives, self._starts, axis=0)
-            negatives = np.add.reduceat(negatives, self._starts, axis=0)
-        return _Points(positives, negatives, positives.cumsum(axis=0), negatives.cumsum(axis=0))
+        running = np.take(weights, self._cases, axis=1).cumsum(axis=1)
+        weight = np.take(weights, self._positive_cases, axis=1)
+        positives = weight.cumsum(axis=1)
+        total = positives[:, -1] if weight.shape[1] else np.zeros(len(weights))
+        true_positives = positives[:, self._positives_to_end]
+        above = running[:, self._above] * (self._above >= 0)
+        true_above = positives[:, self._positives_above] * (self._positives_above >= 0)
+        return _Points(
+            weight=weight,
+            true_positives=true_positives,
+            false_positives=running[:, self._ends] - true_positives,
+            false_positives_above=above - true_above,
+            positives=total,
+            negatives=running[:, -1] - total,
+        )
 
 
 class _Sums:
-    """Sums of rows by group.
+    """Sums of columns by group.
 
     Args:
-        groups: Group of each row, `(n,)`.
+        groups: Group of each column, `(n,)`.
         number: Number of groups.
     """
 
     def __init__(self, groups: Array, number: int) -> None:
         self._order = np.argsort(groups, kind="stable")
+        # Sorted by group, the sums over the groups are sums of neighbours.
         self._present, self._starts = np.unique(groups[self._order], return_index=True)
         self._number = number
 
     def __call__(self, values: Array) -> Array:
-        sums = np.zeros((self._number, values.shape[1]))
-        sums[self._present] = np.add.reduceat(values[self._order], self._starts, axis=0)
+        sums = np.zeros((len(values), self._number))
+        sums[:, self._present] = np.add.reduceat(np.take(values, self._order, axis=1), self._starts, axis=1)
         return sums
 
 

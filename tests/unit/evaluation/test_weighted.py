@@ -25,13 +25,13 @@ def drawn(predictions, counts):
 def test_a_draw_gives_what_scikit_learn_gives_for_its_cases(decimals):
     predictions = simulated(150, seed=5, decimals=decimals)
     rng = np.random.default_rng(1)
-    weights = rng.multinomial(150, np.full(150, 1 / 150), size=6).T.astype(float)
-    weights[:, 0] = 1
-    weights[predictions.true == 3, 1] = 0
-    weights[(predictions.true != 5), 2] = 0
+    weights = rng.multinomial(150, np.full(150, 1 / 150), size=6).astype(float)
+    weights[0] = 1
+    weights[1, predictions.true == 3] = 0
+    weights[2, predictions.true != 5] = 0
     found = WeightedScores(predictions)(weights)
-    for draw in range(weights.shape[1]):
-        expected = compute_scores(drawn(predictions, weights[:, draw].astype(int))).flat()
+    for draw in range(len(weights)):
+        expected = compute_scores(drawn(predictions, weights[draw].astype(int))).flat()
         compared = 0
         for name, values in found.items():
             value = expected[name]
@@ -51,11 +51,11 @@ def test_a_class_that_is_never_predicted():
     matrix[:, 3] = 0
     predictions = of_confusion(matrix)
     expected = compute_scores(predictions).flat()
-    found = WeightedScores(predictions)(np.ones((len(predictions), 1)))
+    found = WeightedScores(predictions)(np.ones((1, len(predictions))))
     assert np.isnan(found["precision[df]"][0])
     assert found["macro_precision"][0] == pytest.approx(expected["macro_precision"])
 
 
 def test_without_curves_nothing_is_sorted():
-    found = WeightedScores(simulated(100), curves=False)(np.ones((100, 2)))
+    found = WeightedScores(simulated(100), curves=False)(np.ones((2, 100)))
     assert "macro_f1" in found and not [name for name in found if "auc" in name]
