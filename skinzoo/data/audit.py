@@ -229,7 +229,11 @@ class _Duplicates:
         # One file of each identical group stands for all of them.
         copies = {position for group in self.identical for position in group[1:]}
         distinct = np.array([i for i in np.flatnonzero(scan.usable) if i not in copies], dtype=int)
-        found = near_duplicates(scan.thumbnails[distinct], known=[self._lesions[i] for i in distinct])
+        found = near_duplicates(
+            scan.thumbnails[distinct],
+            sides=np.minimum(scan.widths, scan.heights)[distinct],
+            known=[self._lesions[i] for i in distinct],
+        )
         self.near = [
             Pair(int(distinct[pair.first]), int(distinct[pair.second]), pair.similarity, pair.orientation)
             for pair in found

@@ -145,6 +145,7 @@ def download_dataset(
         )
     require("pooch", extra="download", purpose=_PURPOSE)
     folder = download_folder(spec, to)
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _need_space(folder, files)
@@ -159,8 +160,9 @@ def download_dataset(
         ) from error
     finally:
         # An empty folder would pass for a downloaded dataset.
-        with suppress(OSError):
-            folder.rmdir()
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _fetch(

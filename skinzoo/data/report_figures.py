@@ -103,11 +103,13 @@ def age_plot(table: pd.DataFrame) -> Plot:
     return _plot("Age", draw, alt=f"Histogram of age in steps of 5 years. {text}", note=text, height=3.2)
 
 
-def class_by_age_plot(table: pd.DataFrame) -> Plot:
-    """Return the spread of ages in each class."""
+def class_by_age_plot(table: pd.DataFrame) -> Plot | None:
+    """Return the spread of ages in each class; None where no image has an age."""
     classes = list(table.attrs["classes"])
     ages = [table.loc[table["label"] == name, "age"].dropna().to_numpy() for name in classes]
     known = [(name, values) for name, values in zip(classes, ages, strict=True) if len(values)]
+    if not known:
+        return None
 
     def draw(axes: Axes) -> None:
         axes.boxplot(

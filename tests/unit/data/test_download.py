@@ -219,6 +219,9 @@ def test_offline_names_file_address_and_place(server, tmp_path):
     server.server_close()
     with pytest.raises(ServingError) as caught:
         fetch(spec, tmp_path)
+    with pytest.raises(ServingError):
+        fetch(spec, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
     assert "images.bin" in caught.value.message and spec.files[0].url in caught.value.message
     assert "refused" in caught.value.message
     assert str(tmp_path / "images.bin") in caught.value.hint
