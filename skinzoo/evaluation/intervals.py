@@ -179,18 +179,29 @@ def bootstrap(
         UsageError: `draws` or `level` is outside its range.
     """
     _check(draws, level)
-    units = predictions.units
-    scores = WeightedScores(predictions, malignant=malignant, curves=curves)
-    parts = [scores(weights) for weights in draw_weights(units, draws, seed)]
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    values = drawn_metrics(predictions, draws=draws, seed=seed, malignant=malignant, curves=curves)
     return Intervals(
         by_metric={name: percentile_interval(drawn, level) for name, drawn in values.items()},
         level=level,
         draws=draws,
         unit=_unit(predictions),
-        units=int(units.max()) + 1,
+        units=int(predictions.units.max()) + 1,
         seed=seed,
     )
+
+
+def drawn_metrics(
+    predictions: Predictions,
+    *,
+    draws: int,
+    seed: int,
+    malignant: Sequence[str] | None = None,
+    curves: bool = True,
+) -> dict[str, np.ndarray]:
+    """Return flat metric name to its value in each draw, `(draws,)`; arguments as `bootstrap`."""
+    scores = WeightedScores(predictions, malignant=malignant, curves=curves)
+    parts = [scores(weights) for weights in draw_weights(predictions.units, draws, seed)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def compare(

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from evaluation_cases import CLASSES, simulated
@@ -148,13 +150,12 @@ def test_runs_on_other_images_classes_or_truths_are_not_compared():
 
 @pytest.mark.slow
 def test_metrics_and_intervals_of_10015_cases_take_under_10_seconds():
-    import time
-
+    # Processor time: other work on the machine must not decide.
     predictions = simulated(10_015, seed=12, lesions=7_470)
-    start = time.perf_counter()
+    start = time.process_time()
     compute_scores(predictions)
     bootstrap(predictions)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.slow
