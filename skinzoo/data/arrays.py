@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def stored_images(archive: Path, array: str) -> Iterator[np.ndarray]:
                 if len(content) != size:
                     raise _bad(archive, f"{array} ends too early")
                 yield np.frombuffer(content, dtype=np.uint8).reshape(shape[1:])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _bad(archive, f"{type(error).__name__}: {error}") from error
 
 

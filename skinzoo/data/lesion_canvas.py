@@ -81,16 +81,16 @@ class Canvas:
             within: Only centres where this is above one half are kept.
         """
         covered = np.zeros_like(self.x)
-        soft = 3.4 / self.resolution
+        fade = 3.4 / self.resolution
         for _ in range(count):
             angle, distance = self.rng.uniform(0, 2 * np.pi), spread * np.sqrt(self.rng.random())
             cx, cy = distance * np.cos(angle), distance * np.sin(angle)
             radius, stretch = self.rng.uniform(*size), self.rng.uniform(0.75, 1.3)
             if within is not None and within[self._pixel(cy), self._pixel(cx)] < 0.5:
                 continue
-            rows, columns = self._window(cy, radius + 4 * soft), self._window(cx, radius + 4 * soft)
+            rows, columns = self._window(cy, radius + 4 * fade), self._window(cx, radius + 4 * fade)
             away = np.hypot((self.x[rows, columns] - cx) * stretch, (self.y[rows, columns] - cy) / stretch)
-            covered[rows, columns] = np.maximum(covered[rows, columns], step((radius - away) / soft))
+            covered[rows, columns] = np.maximum(covered[rows, columns], step((radius - away) / fade))
         return covered
 
     def strokes(self, paths: Sequence[tuple[Array, Array, float]]) -> Array:
@@ -167,7 +167,7 @@ class Outline:
 
 
 def outline(
-    canvas: Canvas, *, irregular: float, elongated: float, soft: float, radius: float, ragged: float = 0.1
+    canvas: Canvas, *, irregular: float, elongated: float, border: float, radius: float, ragged: float = 0.1
 ) -> Outline:
     """Draw the outline of a lesion.
 
@@ -175,7 +175,7 @@ def outline(
         canvas: Where.
         irregular: Size of notches and bulges relative to the radius.
         elongated: Ratio of the axes.
-        soft: Width of the border relative to the radius.
+        border: Width of the border relative to the radius.
         radius: Mean radius in canvas units.
         ragged: Size of fine fringes relative to the radius.
     """
@@ -190,7 +190,7 @@ def outline(
         edge += bulge * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
     edge += 0.3 * irregular * canvas.noise(5 / radius, 2) + ragged * canvas.noise(14, 3, 0.7)
     depth = 1 - np.hypot(u, v) / (radius * np.clip(edge, 0.35, 1.7))
-    return Outline(depth.astype(np.float32), step(depth / soft * 2), angle, radius)
+    return Outline(depth.astype(np.float32), step(depth / border * 2), angle, radius)
 
 
 def step(value: Array | float) -> Array:

@@ -54,8 +54,8 @@ def _paint_skin(canvas: Canvas) -> None:
         canvas.stain(RED, 0.5 * vessels)
     if rng.random() < 0.35:
         freckles = canvas.spots(int(rng.integers(4, 30)), (0.02, 0.09), 2.2)
-        soft = ndimage.gaussian_filter(freckles, canvas.resolution / 110)
-        canvas.stain(LIGHT_BROWN, rng.uniform(0.2, 0.6) * soft * (1 + 0.5 * canvas.noise(12)))
+        blurred = ndimage.gaussian_filter(freckles, canvas.resolution / 110)
+        canvas.stain(LIGHT_BROWN, rng.uniform(0.2, 0.6) * blurred * (1 + 0.5 * canvas.noise(12)))
 
 
 def _paint_nevus(canvas: Canvas) -> None:
@@ -65,7 +65,7 @@ def _paint_nevus(canvas: Canvas) -> None:
         canvas,
         irregular=rng.uniform(0.05, 0.12) if untypical else rng.uniform(0.01, 0.05),
         elongated=rng.uniform(1.0, 1.5),
-        soft=rng.uniform(0.25, 0.7),
+        border=rng.uniform(0.25, 0.7),
         radius=rng.uniform(0.3, 0.78),
         ragged=rng.uniform(0.03, 0.1),
     )
@@ -89,7 +89,7 @@ def _paint_melanoma(canvas: Canvas) -> None:
         canvas,
         irregular=rng.uniform(0.09, 0.2),
         elongated=rng.uniform(1.1, 1.7),
-        soft=rng.uniform(0.15, 0.45),
+        border=rng.uniform(0.15, 0.45),
         radius=rng.uniform(0.45, 0.95),
         ragged=rng.uniform(0.08, 0.16),
     )
@@ -121,7 +121,7 @@ def _paint_keratosis(canvas: Canvas) -> None:
         canvas,
         irregular=rng.uniform(0.04, 0.12),
         elongated=rng.uniform(1.0, 1.7),
-        soft=rng.uniform(0.15, 0.3) if flat else rng.uniform(0.06, 0.16),
+        border=rng.uniform(0.15, 0.3) if flat else rng.uniform(0.06, 0.16),
         radius=rng.uniform(0.35, 0.92),
         ragged=rng.uniform(0.06, 0.14),
     )
@@ -150,7 +150,7 @@ def _paint_basal_cell_carcinoma(canvas: Canvas) -> None:
         canvas,
         irregular=rng.uniform(0.05, 0.14),
         elongated=rng.uniform(1.0, 1.6),
-        soft=rng.uniform(0.25, 0.6),
+        border=rng.uniform(0.25, 0.6),
         radius=rng.uniform(0.35, 0.85),
         ragged=rng.uniform(0.06, 0.12),
     )
@@ -166,7 +166,7 @@ def _paint_basal_cell_carcinoma(canvas: Canvas) -> None:
     canvas.stain(BLOOD, rng.uniform(0.45, 1.0) * vessels * step(shape.depth * 4 + 1.5))
     if rng.random() < 0.4:
         sore = outline(
-            canvas, irregular=0.2, elongated=1.3, soft=0.4, radius=shape.radius * rng.uniform(0.2, 0.5)
+            canvas, irregular=0.2, elongated=1.3, border=0.4, radius=shape.radius * rng.uniform(0.2, 0.5)
         )
         canvas.stain(BLOOD, rng.uniform(0.7, 1.4) * sore.mask * (1 + 0.5 * canvas.noise(18)))
 
@@ -177,7 +177,7 @@ def _paint_actinic_keratosis(canvas: Canvas) -> None:
         canvas,
         irregular=rng.uniform(0.07, 0.17),
         elongated=rng.uniform(1.0, 1.7),
-        soft=rng.uniform(0.4, 0.9),
+        border=rng.uniform(0.4, 0.9),
         radius=rng.uniform(0.5, 1.0),
         ragged=rng.uniform(0.1, 0.18),
     )
@@ -200,7 +200,7 @@ def _paint_dermatofibroma(canvas: Canvas) -> None:
         canvas,
         irregular=rng.uniform(0.02, 0.07),
         elongated=rng.uniform(1.0, 1.4),
-        soft=rng.uniform(0.5, 0.9),
+        border=rng.uniform(0.5, 0.9),
         radius=rng.uniform(0.35, 0.8),
         ragged=rng.uniform(0.04, 0.1),
     )
@@ -220,7 +220,7 @@ def _paint_vascular(canvas: Canvas) -> None:
         canvas,
         irregular=rng.uniform(0.03, 0.1),
         elongated=rng.uniform(1.0, 1.4),
-        soft=rng.uniform(0.1, 0.25),
+        border=rng.uniform(0.1, 0.25),
         radius=rng.uniform(0.25, 0.72),
         ragged=rng.uniform(0.03, 0.08),
     )

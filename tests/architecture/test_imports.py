@@ -10,7 +10,7 @@ from skinzoo.registry import registry
 
 # Low to high: a module imports from its own layer and from lower ones. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"specs", "errors", "vocabulary", "extras", "home", "files"}),
+    frozenset({"specs", "errors", "vocabulary", "extras", "home", "files", "pages"}),
     frozenset({"registry", "config", "settings", "plugins", "hookspecs", "variants"}),
     frozenset({"model", "data"}),
     frozenset({"training", "evaluation", "explain", "export", "serving", "client", "runs"}),
@@ -39,7 +39,6 @@ ORDINARY_WORDS = {
 }
 # Single uses that are no reference to the part: (module, name) to reason.
 ORDINARY_USES = {
-    ("skinzoo/data/lesion_painter.py", "soft"): "how soft an edge is drawn",
     ("skinzoo/cli/list_.py", "mobilenet"): "the help text's example of a pattern, 'mobilenet*'",
 }
 
