@@ -115,6 +115,6 @@ def test_kit_refuses_wrong_counts(monkeypatch):
 
     changed = Registry([*original.plugins, plugin_from_object("wrong", Plugin())])
     monkeypatch.setattr(testing, "registry", lambda: changed)
-    monkeypatch.setattr("skinzoo.model.assembly.registry", lambda: changed)
+    monkeypatch.setattr("skinzoo.variants.registry", lambda: changed)
     with pytest.raises(ContractError, match="miscounted: must have"):
         check_variant("miscounted", round_trip=False)
