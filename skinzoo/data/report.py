@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
 
 from skinzoo import __version__
 from skinzoo.data import report_figures as figures
-from skinzoo.data.report_figures import Plot
 from skinzoo.data.scan import Scan, scan_images
 from skinzoo.data.table import PARTS, class_counts, fingerprint, lesion_count
 from skinzoo.files import write_text
+from skinzoo.pages import Grid, Plot, Thumbnail, render_page, thumbnail
 from skinzoo.specs import DatasetSpec
 from skinzoo.vocabulary import UNKNOWN
 
@@ -28,38 +24,7 @@ if TYPE_CHECKING:
 EXAMPLES = 6
 """Example images of each class."""
 
-_EXAMPLE_WIDTH = 168
 _TEMPLATE = "dataset_report.html.j2"
-
-
-@dataclass(frozen=True)
-class Example:
-    """One example image.
-
-    Args:
-        image: `data:` address of a JPEG.
-        alt: What it is.
-        caption: What stands under it.
-    """
-
-    image: str
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of the page.
-
-    Args:
-        title: Caption.
-        columns: Column titles; the first column names the row.
-        rows: Cells.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def write_report(
@@ -97,18 +62,11 @@ def render_report(
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Return the report of a dataset as HTML; arguments and errors as `write_report`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     notes = split.check(table) if split is not None else []
     scan = scan_images(table["image_path"].tolist(), progress=progress)
-    environment = Environment(
-        loader=PackageLoader("skinzoo.data"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(_TEMPLATE).render(
+    return render_page(
+        "skinzoo.data",
+        _TEMPLATE,
         title=table.attrs["dataset"],
         spec=spec,
         tiles=_tiles(table),
@@ -307,7 +265,7 @@ def _split_grid(counts: pd.DataFrame) -> Grid:
     )
 
 
-def _examples(table: pd.DataFrame, scan: Scan) -> list[tuple[str, list[Example]]]:
+def _examples(table: pd.DataFrame, scan: Scan) -> list[tuple[str, list[Thumbnail]]]:
     found = []
     for name in table.attrs["classes"]:
         rows = np.flatnonzero((table["label"] == name).to_numpy() & scan.usable)
@@ -323,22 +281,15 @@ def _examples(table: pd.DataFrame, scan: Scan) -> list[tuple[str, list[Example]]
     return found
 
 
-def _example(case: pd.Series) -> Example:
-    with Image.open(case["image_path"]) as image:
-        image.draft("RGB", (2 * _EXAMPLE_WIDTH, 2 * _EXAMPLE_WIDTH))
-        picture = ImageOps.contain(image.convert("RGB"), (_EXAMPLE_WIDTH, _EXAMPLE_WIDTH))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
+def _example(case: pd.Series) -> Thumbnail:
     known = [
         "" if np.isnan(case["age"]) else f"{case['age']:g} years",
         "" if case["sex"] == UNKNOWN else case["sex"],
         "" if case["localization"] == UNKNOWN else case["localization"],
     ]
     caption = ", ".join(filter(None, known)) or "nothing known"
-    return Example(
-        "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"),
-        f"Image {case['image_id']} of class {case['label']}: {caption}",
-        caption,
+    return thumbnail(
+        Path(case["image_path"]), f"Image {case['image_id']} of class {case['label']}: {caption}", caption
     )
 
 

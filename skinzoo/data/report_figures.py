@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from skinzoo.pages.drawing import BAR, INK, LINE, MUTED, PALETTE, Plot, plot, readable
 from skinzoo.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-INK = "#1f2a37"
-MUTED = "#6b7280"
-GRID = "#e5e7eb"
-BAR = "#2a6f97"
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#555555")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; the yellow is darkened for white."""
-
-_STYLE: Any = {
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GRID,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": MUTED,
-    "ytick.color": INK,
-    "xtick.labelcolor": INK,
-    "axes.grid": False,
-    "svg.hashsalt": "skinzoo",
-}
-_WIDTH = 4.7
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One figure.
-
-    Args:
-        title: What it shows.
-        image: `data:` address of the SVG.
-        alt: The same in words, with the numbers that matter.
-        note: A sentence under the title; empty where none is needed.
-        wide: Whether it needs the whole width of the page.
-    """
-
-    title: str
-    image: str
-    alt: str
-    note: str = ""
-    wide: bool = False
 
 
 def class_plot(counts: Mapping[str, int]) -> Plot:
@@ -91,7 +46,7 @@ def age_plot(table: pd.DataFrame) -> Plot:
         axes.bar(edges[:-1], heights, width=4.6, align="edge", color=BAR)
         axes.set_xlabel("Age in years")
         axes.set_ylabel("Images")
-        axes.yaxis.grid(True, color=GRID)
+        axes.yaxis.grid(True, color=LINE)
         axes.tick_params(length=0)
 
     text = (
@@ -100,7 +55,7 @@ def age_plot(table: pd.DataFrame) -> Plot:
         if len(ages)
         else "No image has an age."
     )
-    return _plot("Age", draw, alt=f"Histogram of age in steps of 5 years. {text}", note=text, height=3.2)
+    return plot("Age", draw, alt=f"Histogram of age in steps of 5 years. {text}", note=text, height=3.2)
 
 
 def class_by_age_plot(table: pd.DataFrame) -> Plot | None:
@@ -126,11 +81,11 @@ def class_by_age_plot(table: pd.DataFrame) -> Plot | None:
         )
         axes.invert_yaxis()
         axes.set_xlabel("Age in years")
-        axes.xaxis.grid(True, color=GRID)
+        axes.xaxis.grid(True, color=LINE)
         axes.tick_params(length=0)
 
     text = ", ".join(f"{name} {np.median(values):g}" for name, values in known)
-    return _plot(
+    return plot(
         "Class by age",
         draw,
         alt=f"Box plots of age in each class. Medians in years: {text}.",
@@ -179,11 +134,11 @@ def missing_plot(table: pd.DataFrame) -> Plot:
         axes.set_yticks(positions, shares.index)
         axes.invert_yaxis()
         axes.set_xlabel("Percent of the class's images")
-        axes.xaxis.grid(True, color=GRID)
+        axes.xaxis.grid(True, color=LINE)
         axes.tick_params(length=0)
         axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)
 
-    return _plot(
+    return plot(
         "Missing values",
         draw,
         alt=f"Share of images without age, sex or localization in each class. In all: {text}.",
@@ -240,7 +195,7 @@ def _bars(
 ) -> Plot:
     def draw(axes: Axes) -> None:
         names, numbers = list(counts), list(counts.values())
-        axes.barh(names, numbers, height=0.68, color=[GRID if name == UNKNOWN else BAR for name in names])
+        axes.barh(names, numbers, height=0.68, color=[LINE if name == UNKNOWN else BAR for name in names])
         axes.invert_yaxis()
         for row, number in enumerate(numbers):
             axes.annotate(
@@ -258,9 +213,7 @@ def _bars(
         axes.tick_params(length=0)
 
     text = ", ".join(f"{name} {number:,}" for name, number in counts.items())
-    return _plot(
-        title, draw, alt=f"{title}, number of {value}: {text}.", note=note, height=_rows(len(counts))
-    )
+    return plot(title, draw, alt=f"{title}, number of {value}: {text}.", note=note, height=_rows(len(counts)))
 
 
 def _shares(title: str, counts: pd.DataFrame, rows: Sequence[str]) -> Plot:
@@ -282,7 +235,7 @@ def _shares(title: str, counts: pd.DataFrame, rows: Sequence[str]) -> Plot:
                         ha="center",
                         va="center",
                         fontsize=9.5,
-                        color=_readable(color),
+                        color=readable(color),
                     )
             left += values
         axes.invert_yaxis()
@@ -303,7 +256,7 @@ def _shares(title: str, counts: pd.DataFrame, rows: Sequence[str]) -> Plot:
         for row in shares.index
     )
     legend_rows = -(-len(shares.columns) // 4)
-    return _plot(
+    return plot(
         title, draw, alt=f"{title}, in percent. {text}.", height=_rows(len(shares)) + 0.25 * legend_rows
     )
 
@@ -334,27 +287,9 @@ def _heat(title: str, counts: pd.DataFrame, *, note: str) -> Plot:
         f"{row}: " + ", ".join(f"{column} {number:,}" for column, number in counts.loc[row].items() if number)
         for row in counts.index
     )
-    return _plot(
+    return plot(
         title, draw, alt=f"{title}, number of images. {text}.", note=note, height=_rows(len(counts), 0.33)
     )
-
-
-def _plot(
-    title: str, draw: Callable[[Axes], None], *, alt: str, note: str = "", height: float, wide: bool = False
-) -> Plot:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        draw(figure.subplots())
-        return Plot(title, _svg(figure), alt, note, wide)
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _rows(number: int, each: float = 0.34) -> float:
@@ -378,8 +313,3 @@ def _imbalance(counts: Mapping[str, int]) -> str:
 
 def _percent(number: int, total: int) -> str:
     return f"({100 * number / total:.1f}%)" if total else ""
-
-
-def _readable(color: str) -> str:
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else INK
