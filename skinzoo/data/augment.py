@@ -130,9 +130,9 @@ class Augmenter:
             step: Number of the batch in its epoch.
 
         Returns:
-            uint8 tensor of the same shape; the same one for the same images, seed, epoch and step. Called
-            eagerly rather than in a graph, one pixel in many thousands may be one grey level off, by the order
-            of float operations.
+            uint8 tensor of the same shape; the same one for the same images, seed, epoch and step.
+            Called eagerly rather than in a graph, one pixel in many thousands may be a grey level off, by the
+            order of float operations.
         """
         import tensorflow as tf
 

@@ -1,6 +1,8 @@
 """Image files and tables for the tests of this folder."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,23 @@ def encoded(image, kind, **options):
     stream = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(stream, kind, **options)
     return stream.getvalue()
+
+
+def png_header(width, height):
+    """A PNG that promises pixels that it does not hold."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+
+
+def jpeg_header(width, height):
+    """A small JPEG whose header promises another size."""
+    contents = encoded(picture(16, 16), "JPEG")
+    frame = contents.index(b"\xff\xc0") + 5
+    return contents[:frame] + struct.pack(">HH", height, width) + contents[frame + 4 :]
 
 
 def table_of(folder, count=12, width=40, height=30):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pictures import encoded, picture, table_of
+from pictures import encoded, jpeg_header, picture, png_header, table_of
 
 from skinzoo.data import cache as cache_module
 from skinzoo.data.cache import cached_images
@@ -155,6 +155,39 @@ def test_bad_images_are_errors_or_are_left_out_and_listed(tmp_path, in_memory):
         np.testing.assert_array_equal(cache.gather(cache.rows([image_id]))[0], expected)
     with pytest.raises(DataError, match=r"image001.*It was left out"):
         cache.rows(["image001"])
+
+
+@pytest.mark.parametrize("position", [0, 11])
+def test_a_file_whose_header_is_bad_is_left_out_and_listed(tmp_path, position):
+    table = table_of(tmp_path / "images")
+    Path(table["image_path"][position]).write_text("no image")
+    cache = cached_images(table, SMALL, folder=tmp_path / "cache", skip_bad=True)
+    assert [one["image_id"] for one in cache.left_out] == [f"image{position:03d}"]
+    assert len(cache.index) == 11
+    for row in cache.usable(table).itertuples():
+        expected = decode(Path(row.image_path).read_bytes(), SMALL).numpy()
+        np.testing.assert_array_equal(cache.gather(cache.rows([row.image_id]))[0], expected)
+
+
+def test_a_bomb_among_good_files_is_an_error(tmp_path):
+    table = table_of(tmp_path / "images")
+    Path(table["image_path"][3]).write_bytes(png_header(30_000, 30_000))
+    Path(table["image_path"][5]).write_bytes(jpeg_header(30_000, 30_000))
+    with pytest.raises(DataError, match=r"image003.* at most 80,000,000 pixels.*2 of 12"):
+        cached_images(table, SMALL, folder=tmp_path / "cache")
+    cache = cached_images(table, SMALL, folder=tmp_path / "cache", skip_bad=True)
+    assert [one["image_id"] for one in cache.left_out] == ["image003", "image005"]
+
+
+@pytest.mark.parametrize("kinds", [("PNG",), ("BMP",), ("GIF",), ("JPEG", "PNG", "GIF", "BMP")])
+def test_other_formats_and_mixtures_are_cached(tmp_path, kinds):
+    table = table_of(tmp_path / "images")
+    for number, path in enumerate(table["image_path"]):
+        Path(path).write_bytes(encoded(picture(40, 30, number), kinds[number % len(kinds)]))
+    cache = cached_images(table, SMALL, folder=tmp_path / "cache")
+    for row in table.itertuples():
+        expected = decode(Path(row.image_path).read_bytes(), SMALL).numpy()
+        np.testing.assert_array_equal(cache.gather(cache.rows([row.image_id]))[0], expected)
 
 
 def test_a_truncated_file_alone_is_named(tmp_path):
