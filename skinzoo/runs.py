@@ -135,7 +135,7 @@ class Run:
         """Return class probabilities of cases.
 
         Args:
-            cases: One row or dictionary a case: `image` (path or bytes of an image file; `image_path` will do)
+            cases: One row or dictionary a case: `image` (path or bytes of a file; `image_path` will do)
                 and, where known, `age` in years, `sex` and `localization`. None, NaN and an absent key mean
                 unknown.
             batch_size: Cases in a step.

@@ -170,7 +170,7 @@ def _numbered(folder: Path, kind: str) -> dict[int, Path]:
 def _read_arrays(path: Path) -> dict[str, list[np.ndarray]]:
     groups: dict[str, list[np.ndarray]] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             for name in sorted(file.files):
                 groups.setdefault(name.partition("/")[0], []).append(file[name])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

@@ -116,13 +116,16 @@ class FeatureBatches:
             }
             return inputs, tf.gather(self._labels, rows)
 
-        return (
+        dataset = (
             tf.data.Dataset.range(start, ENDLESS if stop is None else stop)
             .flat_map(places)
             .skip(first_step)
             .map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .prefetch(tf.data.AUTOTUNE)
         )
+        if stop is not None:
+            left = (stop - start) * self.steps_per_epoch - first_step
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(max(left, 0)))
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def feature_source(
@@ -248,6 +251,9 @@ def _write(
     folder: Path,
     listener: Listener,
 ) -> None:
+    import tensorflow as tf
+
+    forward = tf.function(lambda image: extractor(image, training=False), reduce_retracing=True)
     views = config.training.views
     rows = len(parts["train"]) * views + len(parts["validation"])
     done = 0
@@ -273,10 +279,10 @@ def _write(
     for view in range(views):
         # The first view is the plain image, as at inference.
         pipeline = batches("train", augmented=view > 0)
-        _fill(target[view], extractor, pipeline.epoch(view), advance)
+        _fill(target[view], forward, pipeline.epoch(view), advance)
     target.flush()
     target = _new(folder / VALIDATION_FILE, (len(parts["validation"]), *shape))
-    _fill(target, extractor, batches("validation", augmented=False).epoch(0), advance)
+    _fill(target, forward, batches("validation", augmented=False).epoch(0), advance)
     target.flush()
 
 
@@ -291,10 +297,9 @@ def _new(path: Path, shape: tuple[int, ...]) -> np.memmap:
     return target
 
 
-def _fill(target: np.ndarray, extractor: keras.Model, dataset: Any, advance: Callable[[int], None]) -> None:
-    import tensorflow as tf
-
-    forward = tf.function(lambda image: extractor(image, training=False), reduce_retracing=True)
+def _fill(
+    target: np.ndarray, forward: Callable[[Any], Any], dataset: Any, advance: Callable[[int], None]
+) -> None:
     start = 0
     for inputs, _ in dataset:
         values = forward(inputs["image"]).numpy()

@@ -14,7 +14,7 @@ from skinzoo.config import RunConfig
 from skinzoo.errors import ModelError, StoppedError
 from skinzoo.training.hardware import Hardware
 from skinzoo.training.listener import Listener, StepReport
-from skinzoo.training.normalisation import override_momentum, reestimate
+from skinzoo.training.normalisation import Reestimation, override_momentum
 from skinzoo.training.optimizers import build_optimizer
 from skinzoo.training.runs import FAILURE_FILE, RunFolder
 from skinzoo.training.schedule import HEAD, Phase
@@ -182,6 +182,7 @@ class Loop:
             if not getattr(metric, "built", True):
                 metric.build(labels, labels)
         self.model.make_train_function()
+        self._reestimate = Reestimation(self.model)
 
     def _train_phase(self, phase: Phase) -> None:
         self._batches = self._iterator(self.state.epoch, self.state.step)
@@ -266,7 +267,7 @@ class Loop:
         if self.config.training.batch_norm == "reestimate":
             count = self.config.training.reestimate_batches
             batches = self.source.train.epochs(epoch, epoch + 1).take(count)
-            reestimate(self.model, (batch[0] for batch in batches))
+            self._reestimate(batch[0] for batch in batches)
         probabilities = self.model.predict(self.source.validation.epochs(0, 1), verbose=0)
         labels = self.source.labels
         loss = float(keras.ops.convert_to_numpy(self.loss(labels, probabilities.astype(np.float32))))

@@ -30,36 +30,41 @@ def override_momentum(model: keras.Model, momentum: float) -> None:
         layer.momentum = min(layer.momentum, momentum)
 
 
-def reestimate(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Replace running statistics by the mean of those of some training batches.
+class Reestimation:
+    """Replaces running statistics by the mean of those of some training batches.
 
     Args:
-        model: The model.
-        batches: Inputs as the model takes them.
+        model: The model; what is trainable in it is settled.
     """
-    import tensorflow as tf
 
-    layers = [layer for layer in batch_normalisations(model) if layer.trainable]
-    if not layers:
-        return
-    momenta = [layer.momentum for layer in layers]
-    means = [np.zeros(layer.moving_mean.shape, np.float64) for layer in layers]
-    variances = [np.zeros(layer.moving_variance.shape, np.float64) for layer in layers]
-    count = 0
-    try:
-        for layer in layers:
-            # With no memory the running statistics become those of the batch.
-            layer.momentum = 0.0
-        forward = tf.function(lambda inputs: model(inputs, training=True))
-        for inputs in batches:
-            forward(inputs)
-            count += 1
-            for i, layer in enumerate(layers):
-                means[i] += layer.moving_mean.numpy()
-                variances[i] += layer.moving_variance.numpy()
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-    for layer, mean, variance in zip(layers, means, variances, strict=True):
-        layer.moving_mean.assign(mean / count)
-        layer.moving_variance.assign(variance / count)
+    def __init__(self, model: keras.Model) -> None:
+        import tensorflow as tf
+
+        self._layers = [layer for layer in batch_normalisations(model) if layer.trainable]
+        self._forward = tf.function(lambda inputs: model(inputs, training=True), reduce_retracing=True)
+
+    def __call__(self, batches: Iterable[Any]) -> None:
+        """Take batches of inputs and set the statistics."""
+        if not self._layers:
+            return
+        momenta = [layer.momentum for layer in self._layers]
+        sums: list[Any] = [0.0] * (2 * len(self._layers))
+        count = 0
+        try:
+            for layer in self._layers:
+                # With no memory the running statistics become those of the batch; the compiled pass keeps the
+                # value that it was traced with.
+                layer.momentum = 0.0
+            for inputs in batches:
+                self._forward(inputs)
+                count += 1
+                for i, variable in enumerate(self._variables()):
+                    sums[i] = sums[i] + np.asarray(variable, np.float64)
+        finally:
+            for layer, momentum in zip(self._layers, momenta, strict=True):
+                layer.momentum = momentum
+        for total, variable in zip(sums, self._variables(), strict=True):
+            variable.assign(total / count)
+
+    def _variables(self) -> list[Any]:
+        return [v for layer in self._layers for v in (layer.moving_mean, layer.moving_variance)]

@@ -220,13 +220,26 @@ def build_loss(config: RunConfig, cases: Cases) -> tuple[keras.losses.Loss, tupl
         The loss and the class weights in class order, None for an unweighted loss.
     """
     spec = registry().get(LossSpec, config.loss.name)
-    request = LossRequest(
+    return spec.build(_loss_request(config, cases)), class_weights(config, cases)
+
+
+def class_weights(config: RunConfig, cases: Cases) -> tuple[float, ...] | None:
+    """Return the loss's class weights in class order, None for an unweighted loss; needs no Keras.
+
+    Raises:
+        UsageError: Weights or options that the loss cannot take.
+    """
+    spec = registry().get(LossSpec, config.loss.name)
+    return spec.tabulate(_loss_request(config, cases)) if spec.tabulate else None
+
+
+def _loss_request(config: RunConfig, cases: Cases) -> LossRequest:
+    return LossRequest(
         class_counts=cases.training_counts(),
         class_names=cases.classes,
         class_weights=config.loss.class_weights,
         options=config.loss.options,
     )
-    return spec.build(request), spec.tabulate(request) if spec.tabulate else None
 
 
 def load_images(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skinzoo.config import RunConfig
 from skinzoo.data.balancing import SYNTHETIC
 from skinzoo.data.splits import Split
-from skinzoo.errors import DataError, UsageError
+from skinzoo.errors import DataError, SkinzooError, UsageError
 from skinzoo.files import replacing
 from skinzoo.home import runs_folder
 from skinzoo.plugins import describe
@@ -102,6 +103,7 @@ def train(
     cases = prepare.read_cases(config)
     variant = prepare.resolve(config, cases)
     prepare.check_batch_size(config, len(cases.part("train")))
+    prepare.class_weights(config, cases)
     resolved = {
         "variant": variant.describe(),
         "decoding": prepare.decoding_of(config, variant.image_size).as_dict(),
@@ -123,8 +125,14 @@ def train(
         },
         split=cases.split,
     )
-    with locked(run.path):
-        return _Training(run, config, cases, variant, listener).carry_out()
+    try:
+        with locked(run.path):
+            return _Training(run, config, cases, variant, listener).carry_out()
+    except SkinzooError:
+        # What fails before its first checkpoint, for a reason that going on cannot mend, leaves nothing.
+        if run.checkpoints.latest() is None and not (run.path / FAILURE_FILE).exists():
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResult:

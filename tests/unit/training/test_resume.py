@@ -33,7 +33,7 @@ def go_on(home, run):
 def uninterrupted(sample_home, tmp_path_factory):
     runs = tmp_path_factory.mktemp("reference")
     process = start(sample_home, runs, "whole")
-    out, err = process.communicate()
+    _, err = process.communicate()
     assert process.returncode == 0, err
     return RunFolder(runs / "whole")
 
@@ -61,7 +61,7 @@ def kill_and_go_on(home, runs, name, kills, seed):
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 left -= 1
-        out, err = process.communicate()
+        _, err = process.communicate()
         if process.returncode == 0:
             return RunFolder(run), kills - left
         assert process.returncode == -signal.SIGKILL, err

@@ -1,0 +1,93 @@
+"""`skinzoo train` and `skinzoo runs` as real processes."""
+
+import json
+
+import pytest
+
+TINY = (
+    *("--data", "sample", "--set", "data.options.images=90", "--set", "data.protocol_options.folds=3"),
+    *("--epochs", "2", "--batch-size", "8"),
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def same_home(home, isolated_home, monkeypatch):
+    monkeypatch.setenv("SKINZOO_HOME", str(home))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "VARIANT or --resume RUN must be given"),
+        (("cnnn",), 4, "Did you mean 'cnn'?"),
+        (("cnn", "--recipe", "papr"), 4, "Did you mean 'paper'?"),
+        (("cnn", "--set", "training.epoch=3"), 2, "Did you mean 'epochs'?"),
+        (("cnn", "--epochs", "0"), 2, "`training.epochs` must be at least 1"),
+        (("cnn", "--data", "/none"), 3, "'/none'"),
+        (("cnn", "--config", "/none.toml"), 2, "`--config` must be a file"),
+        (("cnn", "--precision", "half"), 2, "`hardware.precision` must be one of"),
+        (("cnn", "--json"), 2, "--json must come with --dry-run"),
+        (("--resume", "latest", "--epochs", "3"), 2, "--resume must come alone"),
+        (("--resume", "nothing"), 2, "There are no runs"),
+    ],
+)
+def test_wrong_use_is_one_line_with_its_code(cli, tmp_path, arguments, code, message):
+    result = cli("train", *arguments, env={"SKINZOO_HOME": str(tmp_path)})
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_train_list_and_resume(cli, home):
+    result = cli("train", "cnn", *TINY, "--name", "first", "--tensorboard", "--fusion", "image_only")
+    assert result.returncode == 0, result.stderr
+    run = home / "runs" / "first"
+    assert f"Evaluate it with: skinzoo evaluate {run}" in result.stdout
+    assert "epoch 2 (whole): loss" in result.stderr
+    assert "WARNING" not in result.stderr
+    assert list((run / "tensorboard").glob("events*"))
+    config = json.loads((run / "config.json").read_text())
+    assert config["config"]["model"]["fusion"] == "image_only"
+    listed = cli("runs")
+    assert "first" in listed.stdout
+    assert "finished" in listed.stdout
+    (found,) = json.loads(cli("runs", "--json").stdout)
+    assert (found["name"], found["epochs"], found["recipe"]) == ("first", 2, "default")
+    again = cli("train", "--resume", "fir")
+    assert again.returncode == 2
+    assert "which is finished" in again.stderr
+
+
+def test_no_runs(cli, tmp_path):
+    result = cli("runs", "--out", str(tmp_path))
+    assert result.returncode == 0
+    assert "There are no runs" in result.stdout
+
+
+def test_a_dry_run_prints_all_and_trains_nothing(cli, home, tmp_path):
+    result = cli("train", "cnn", *TINY, "--dry-run", "--json", "--out", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    plan = json.loads(result.stdout)
+    assert plan["settings"]["training"]["epochs"] == 2
+    assert plan["parameters"] == 198_011
+    assert plan["seconds_per_step"] > 0
+    assert not list(tmp_path.iterdir())
+    text = cli("train", "cnn", *TINY, "--dry-run")
+    assert "optimizer.learning_rate" in text.stdout
+
+
+def test_mlflow_is_an_extra(cli):
+    try:
+        import mlflow  # noqa: F401
+    except ModuleNotFoundError:
+        result = cli("train", "cnn", *TINY, "--mlflow")
+        assert result.returncode == 2
+        assert 'pip install "skinzoo[mlflow]"' in result.stderr
+    else:
+        pytest.skip("mlflow is installed")

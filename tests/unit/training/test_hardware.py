@@ -1,0 +1,85 @@
+"""Several devices, arithmetic and threads, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+# One float32 convolution and a dense layer: no batch normalisation, dropout or augmentation.
+PROGRAM = textwrap.dedent(
+    """
+    import json, sys
+    from pathlib import Path
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+    from skinzoo.config import make_config
+    from skinzoo.training.listener import Listener
+    from skinzoo.training.trainer import train
+
+    class Steps(Listener):
+        report_seconds = 0.0
+        losses = []
+
+        def stepped(self, report):
+            self.losses.append(report.loss)
+
+    assignments = json.loads(sys.argv[2])
+    train(make_config("cnn", assignments=assignments), folder=Path(sys.argv[1]), listener=Steps())
+    print(json.dumps(Steps.losses))
+    """
+)
+SETTINGS = (
+    "data.dataset=sample",
+    "data.options.images=90",
+    "data.protocol_options.folds=3",
+    "augmentation.horizontal_flip=false",
+    "augmentation.vertical_flip=false",
+    "augmentation.rotation=0",
+    "augmentation.shift=0",
+    "augmentation.zoom=0",
+    "model.fusion=concat4096",
+    "training.batch_size=8",
+    "training.epochs=3",
+)
+
+
+def losses(tmp_path, home, *settings, plain=True):
+    program = PROGRAM
+    if plain:
+        # The attention module's dropout draws other numbers on each replica.
+        program = "import skinzoo.model.assembly as assembly\nassembly.MODULE_DROPOUT = 0.0\n" + program
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), json.dumps([*SETTINGS, *settings])],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SKINZOO_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_two_devices_train_as_one_does(tmp_path, sample_home):
+    one = losses(tmp_path / "one", sample_home, "hardware.devices=one")
+    two = losses(tmp_path / "two", sample_home, "hardware.devices='CPU:0,CPU:1'")
+    assert len(one) == len(two) == 12
+    assert two == pytest.approx(one, abs=1e-4)
+
+
+def test_bfloat16_trains_and_its_model_is_float32(tmp_path, sample_home):
+    full = losses(tmp_path / "float32", sample_home)
+    half = losses(tmp_path / "bfloat16", sample_home, "hardware.precision=bfloat16", "hardware.threads=1")
+    assert half != full
+    assert half == pytest.approx(full, rel=0.15)
+    from skinzoo.model import load_model
+
+    (run,) = (path for path in (tmp_path / "bfloat16").iterdir())
+    model = load_model(run / "model.keras")
+    assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
+    assert json.loads((run / "card.json").read_text())["hardware"]["precision"] == "bfloat16"

@@ -1,0 +1,291 @@
+"""Whole trainings of the small CNN on the sample, in this process."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from skinzoo.data.splits import Split
+from skinzoo.errors import DataError, ModelError, PluginError, UsageError
+from skinzoo.model import load_model
+from skinzoo.runs import Run
+from skinzoo.training.lock import locked
+from skinzoo.training.plan import make_plan
+from skinzoo.training.request import TrainRequest, resolve_request
+from skinzoo.training.runs import RunFolder, list_runs
+from skinzoo.training.trainer import resume, train
+
+from .conftest import same_weights, weights_of, without_times
+
+FILES = {
+    *("config.json", "environment.json", "split.json", "classes.json", "weights.json", "card.json"),
+    *("history.csv", "model.keras", "curves.png", "checkpoints"),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(sample_home, tmp_path_factory):
+    """A run that several tests read."""
+    from skinzoo.config import make_config
+
+    from .conftest import TINY, Recorder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKINZOO_HOME", str(sample_home))
+        recorder = Recorder()
+        result = train(
+            make_config("cnn", assignments=TINY), folder=tmp_path_factory.mktemp("runs"), listener=recorder
+        )
+    return RunFolder(result.run), result, recorder
+
+
+def test_a_run_has_all_its_files(finished):
+    run, result, recorder = finished
+    assert {path.name for path in run.path.iterdir() if not path.name.startswith(".")} == FILES
+    assert run.state == "finished"
+    assert result.epochs == len(recorder.rows) == 3
+    with (run.path / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    card = json.loads((run.path / "card.json").read_text())
+    assert card["best_epoch"] == result.best_epoch
+    assert card["split"]["hash"] == Split.load(run.path / "split.json").hash
+    assert card["recipe_hash"] == run.config().recipe_hash
+    assert card["weights"]["origin"] == "none"
+    assert len(card["class_weights"]) == 7
+    assert (run.path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert run.classes() == ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+
+
+def test_the_model_is_the_best_epochs(finished):
+    run, result, _ = finished
+    model = load_model(run.path / "model.keras")
+    assert same_weights(model.get_weights(), weights_of(run))
+    again = Run(run).evaluate("validation")
+    assert again.accuracy == pytest.approx(result.scores["val_accuracy"])
+    assert again.balanced_accuracy == pytest.approx(result.scores["val_balanced_accuracy"])
+    assert again.macro_f1 == pytest.approx(result.scores["val_macro_f1"])
+
+
+def test_steps_are_reported(finished):
+    _, _, recorder = finished
+    assert [(r.epoch, r.step) for r in recorder.steps if r.step == r.steps] == [(1, 4), (2, 4), (3, 4)]
+    assert all(r.images_per_second > 0 and r.seconds_left >= 0 for r in recorder.steps)
+    assert recorder.beginning["cases"].keys() == {"train", "validation", "test"}
+
+
+def test_the_run_is_listed(finished):
+    run, result, _ = finished
+    (found,) = list_runs(run.path.parent)
+    assert (found.name, found.state, found.best_epoch) == (run.name, "finished", result.best_epoch)
+    assert found.scores["val_macro_f1"] == pytest.approx(result.scores["val_macro_f1"])
+
+
+def test_a_finished_run_is_not_gone_on_with(finished):
+    with pytest.raises(UsageError, match="which is finished"):
+        resume(finished[0])
+
+
+def test_the_same_seed_gives_the_same_history_and_another_another(tiny_train):
+    settings = ("hardware.deterministic=true", "training.epochs=2")
+    first, second, other = (tiny_train(*settings, *more) for more in ((), (), ("training.seed=1",)))
+    assert without_times(first[0].history()) == without_times(second[0].history())
+    assert same_weights(weights_of(first[0]), weights_of(second[0]))
+    assert without_times(first[0].history()) != without_times(other[0].history())
+
+
+def test_head_first_leaves_the_backbone_alone(tiny_train, tiny, tmp_path, sample_home):
+    model = tmp_path / "pretrained.keras"
+    import skinzoo
+
+    source = skinzoo.create_model("cnn")
+    source.save(model)
+    before = source.get_layer("backbone").get_weights()
+    run, _, recorder = tiny_train(
+        f"model.weights={model}", "training.head_epochs=1", "training.epochs=2", "training.select=val_loss"
+    )
+    assert [row["phase"] for row, _ in recorder.rows] == ["head", "whole"]
+    frozen, _, _ = tiny_train(f"model.weights={model}", "training.freeze_backbone=true", "training.epochs=1")
+    after = load_model(frozen.path / "model.keras").get_layer("backbone").get_weights()
+    assert same_weights(before, after)
+    assert json.loads((run.path / "card.json").read_text())["weights"]["origin"] == "pretrained.keras"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (
+            "schedule.name=plateau",
+            "schedule.patience=1",
+            "optimizer.name=sgd",
+            "optimizer.weight_decay=0.001",
+        ),
+        ("loss.name=weighted_focal", "loss.options={}", "balance.method=class_balanced"),
+        ("loss.name=mwnl", "training.steps_per_epoch=2", "training.batch_norm=reestimate"),
+        ("balance.method=oversample", "balance.per_class=12", "augmentation.cutout=8"),
+        ("data.bgr=true", "data.resize=crop", 'data.preprocessing=["shades_of_gray"]', "optimizer.name=adam"),
+    ],
+)
+def test_settings_reach_the_training(tiny_train, settings):
+    _, result, recorder = tiny_train(*settings, "training.epochs=2")
+    assert result.epochs == 2
+    steps = {r.steps for r in recorder.steps}
+    assert steps == {2} if "training.steps_per_epoch=2" in settings else steps
+    if "balance.per_class=12" in settings:
+        # Seven classes of at least 12 rows are more than the 29 cases of the part.
+        assert min(steps) >= 7 * 12 // 8
+    assert all(np.isfinite(row["loss"]) for row, _ in recorder.rows)
+
+
+@pytest.mark.parametrize("recipe", ["frozen", "linear"])
+def test_features_are_computed_once_and_trained_on(tiny_train, sample_home, recipe):
+    run, result, recorder = tiny_train("training.views=2", "training.epochs=3", "data.seed=5", recipe=recipe)
+    assert any("here its weights are random" in notice for notice in recorder.notices)
+    folders = set((sample_home / "cache" / "features").iterdir())
+    changed = {path: path.stat().st_mtime for path in folders}
+    _, again, _ = tiny_train("training.views=2", "training.epochs=3", "data.seed=5", recipe=recipe)
+    assert {path: path.stat().st_mtime for path in (sample_home / "cache" / "features").iterdir()} == changed
+    assert without_times(run.history()) == without_times(RunFolder(again.run).history())
+    # The whole model on pixels scores as the part on cached features did.
+    scores = Run(run).evaluate("validation")
+    assert scores.balanced_accuracy == pytest.approx(result.scores["val_balanced_accuracy"], abs=0.05)
+
+
+def test_early_stopping(tiny_train):
+    _, result, recorder = tiny_train(
+        "training.epochs=50", "training.patience=1", "optimizer.learning_rate=1e-9"
+    )
+    assert result.ended_early
+    assert result.epochs == len(recorder.rows) < 50
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny, tmp_path, recorder):
+    config = tiny("optimizer.name=sgd", "optimizer.learning_rate=100", "optimizer.clip_norm=none",
+                  "optimizer.weight_decay=50", "schedule.name=constant", "training.epochs=30",
+                  "schedule.warmup_epochs=2")  # fmt: skip
+    with pytest.raises(ModelError, match=r"must be finite. Received: nan in epoch \d+, step \d+") as caught:
+        train(config, folder=tmp_path, name="nan", listener=recorder)
+    assert "lower --set optimizer.learning_rate" in caught.value.hint
+    run = RunFolder(tmp_path / "nan")
+    assert run.state == "failed"
+    (found,) = list_runs(tmp_path)
+    assert "must be finite" in found.problem
+    kept = run.checkpoints.latest()
+    if kept is not None:
+        assert all(np.isfinite(array).all() for array in kept.variables()["model"])
+        assert len(recorder.rows) == len(kept.state["history"])
+
+
+def test_what_cannot_be_trained_is_refused(tiny, tmp_path):
+    with pytest.raises(UsageError, match=r"`training\.batch_size` must be at most the 29 cases"):
+        train(tiny("training.batch_size=64"), folder=tmp_path)
+    with pytest.raises(PluginError, match="Did you mean 'weighted_ce'"):
+        train(tiny("loss.name=weighted_cee"), folder=tmp_path)
+    with pytest.raises(UsageError, match="which takes none"):
+        train(tiny("loss.name=ce", "loss.class_weights=[1,1,1,1,1,1,1]"), folder=tmp_path)
+    with pytest.raises(UsageError, match="7 numbers"):
+        train(tiny("loss.class_weights=[1, 2]", "loss.options.power=1.0"), folder=tmp_path)
+    with pytest.raises(UsageError, match="must repeat or leave out rows"):
+        train(tiny("training.method=frozen", "balance.method=smote"), folder=tmp_path)
+    with pytest.raises(UsageError, match=r"hardware\.devices"):
+        train(tiny("hardware.devices=GPU:9"), folder=tmp_path)
+    with pytest.raises(UsageError, match="--name"):
+        train(tiny(), folder=tmp_path, name="../x")
+    with pytest.raises(ModelError, match="not a file"):
+        train(tiny(f"model.weights={tmp_path / 'none.h5'}"), folder=tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()], (
+        "nothing is left of what could not begin"
+    )
+
+
+def split_with(tiny, tmp_path, change):
+    """Return the path of a split whose assignment was changed and whose hash is right."""
+    import dataclasses
+
+    from skinzoo.training.prepare import read_cases
+
+    cases = read_cases(tiny())
+    assignment = change(
+        dict(cases.split.assignment), dict(zip(cases.table["image_id"], cases.table["label"], strict=True))
+    )
+    split = dataclasses.replace(cases.split, assignment=assignment)
+    split.save(tmp_path / "split.json")
+    return tmp_path / "split.json"
+
+
+def test_a_training_part_without_cases_or_without_a_class_is_refused(tiny, tmp_path):
+    path = split_with(tiny, tmp_path, lambda parts, labels: dict.fromkeys(parts, "test"))
+    with pytest.raises(DataError, match="The training part must hold cases"):
+        train(tiny(f"data.split={path}"), folder=tmp_path)
+    path = split_with(
+        tiny,
+        tmp_path,
+        lambda parts, labels: {i: "test" if labels[i] == "df" else part for i, part in parts.items()},
+    )
+    with pytest.raises(DataError, match=r"Received: none of df\."):
+        train(tiny(f"data.split={path}"), folder=tmp_path)
+    path = split_with(
+        tiny,
+        tmp_path,
+        lambda parts, labels: {i: "train" if p == "validation" else p for i, p in parts.items()},
+    )
+    with pytest.raises(DataError, match="The validation part must hold cases"):
+        train(tiny(f"data.split={path}"), folder=tmp_path)
+
+
+def unfinished(finished, tmp_path):
+    """Return a copy of a run as a kill before its first step leaves it."""
+    import shutil
+
+    run = tmp_path / "copy"
+    shutil.copytree(finished[0].path, run)
+    for name in ("card.json", "model.keras", "history.csv"):
+        (run / name).unlink()
+    shutil.rmtree(run / "checkpoints")
+    return RunFolder(run)
+
+
+def test_a_run_in_use_or_with_other_data_is_not_gone_on_with(finished, tmp_path):
+    run = unfinished(finished, tmp_path)
+    with locked(run.path), pytest.raises(UsageError, match="must not be in use"):
+        resume(run)
+    document = json.loads((run.path / "classes.json").read_text())
+    (run.path / "classes.json").write_text(json.dumps(document[:-1]))
+    with pytest.raises(DataError, match="must have the classes of the run's model"):
+        resume(run)
+    (run.path / "classes.json").write_text(json.dumps(document))
+    config = json.loads((run.path / "config.json").read_text())
+    config["config"]["data"]["options"]["images"] = 100
+    (run.path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match="The split must fit the table"):
+        resume(run)
+
+
+def test_a_run_that_never_began_begins(finished, tmp_path):
+    run = unfinished(finished, tmp_path)
+    result = resume(run)
+    assert result.epochs == 3
+    assert run.state == "finished"
+
+
+def test_the_bare_request_takes_the_sample_and_is_short(monkeypatch):
+    monkeypatch.delenv("SKINZOO_DATA", raising=False)
+    config, notices = resolve_request(TrainRequest(variant="nasnetmobile"))
+    assert config.data.dataset == "sample"
+    assert config.training.epochs == 3
+    assert any("built-in sample" in notice for notice in notices)
+    assert any("3 epochs" in notice for notice in notices)
+    config, _ = resolve_request(TrainRequest(variant="cnn", assignments=("training.epochs=9",)))
+    assert config.training.epochs == 9
+    config, _ = resolve_request(TrainRequest(variant="cnn", recipe="datta"))
+    assert (config.training.steps_per_epoch, config.balance.per_class) == (None, None)
+
+
+def test_a_plan_says_what_would_be(tiny):
+    plan = make_plan(tiny("training.epochs=10"))
+    assert (plan.steps, plan.epochs) == (4, 10)
+    assert plan.parameters == 198_011
+    assert plan.hours == pytest.approx(10 * 4 * plan.seconds_per_step / 3600, rel=0.9)
+    assert plan.memory_gib > 0.1
+    assert plan.settings["training"]["epochs"] == 10
