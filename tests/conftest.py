@@ -52,7 +52,7 @@ def ham10000(shared):
 
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory):
-    """Folder of a small built-in sample, drawn once a session: 150 images of 64x48 pixels; do not change it."""
+    """Folder of a small built-in sample, drawn once a session: 150 images of 64x48 pixels; read only."""
     from skinzoo.data.sample import SampleOptions, draw_sample
 
     folder = tmp_path_factory.mktemp("sample")
@@ -84,3 +84,13 @@ def cli(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium that logs its console and its network."""
+    from html_pages import start_browser
+
+    driver = start_browser()
+    yield driver
+    driver.quit()

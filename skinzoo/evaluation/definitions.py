@@ -96,7 +96,7 @@ OVERALL: tuple[Definition, ...] = (
         "expected_calibration_error",
         "Expected calibration error",
         f"Top label, {BINS} bins of equal width: mean over cases of |accuracy - mean confidence| "
-        "of the bin that the case lies in.",
+        "of the bin that the case lies in. It has no interval: draws of cases look less calibrated.",
         False,
     ),
     Definition(

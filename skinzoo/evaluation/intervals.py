@@ -14,11 +14,13 @@ import numpy as np
 from scipy import stats
 
 from skinzoo.errors import DataError, UsageError
-from skinzoo.evaluation.predictions import Predictions, per_lesion
+from skinzoo.evaluation.predictions import Predictions, lesions_agree, per_lesion
 from skinzoo.evaluation.weighted import WeightedScores
 
 DRAWS = 1000
 LEVEL = 0.95
+WITHOUT = ("expected_calibration_error",)
+"""Metrics without an interval: a draw repeats cases, which the calibration error takes for miscalibration."""
 _CHUNK = 50
 _ENOUGH = 0.5
 
@@ -181,7 +183,9 @@ def bootstrap(
     _check(draws, level)
     values = drawn_metrics(predictions, draws=draws, seed=seed, malignant=malignant, curves=curves)
     return Intervals(
-        by_metric={name: percentile_interval(drawn, level) for name, drawn in values.items()},
+        by_metric={
+            name: percentile_interval(drawn, level) for name, drawn in values.items() if name not in WITHOUT
+        },
         level=level,
         draws=draws,
         unit=_unit(predictions),
@@ -236,7 +240,7 @@ def compare(
     parts = [_minus(ours(weights), theirs(weights)) for weights in draw_weights(first.units, draws, seed)]
     differences = {}
     for name, value in point.items():
-        if not np.isnan(value[0]):
+        if not np.isnan(value[0]) and name not in WITHOUT:
             drawn = np.concatenate([part[name] for part in parts])
             interval = percentile_interval(drawn, level)
             differences[name] = Difference(
@@ -246,7 +250,7 @@ def compare(
 
 
 def mcnemar(first: Predictions, second: Predictions) -> McNemar:
-    """Return McNemar's exact test of two runs, by lesion where there are lesion ids.
+    """Return McNemar's exact test of two runs, by lesion where lesions have ids and one class each.
 
     Args:
         first: One run's predictions.
@@ -256,7 +260,8 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
         DataError: The images, their classes or their true classes differ.
     """
     second = aligned(first, second)
-    if first.has_lesions:
+    by_lesion = first.has_lesions and lesions_agree(first)
+    if by_lesion:
         # The test takes cases for independent, which images of one lesion are not.
         first, second = (
             per_lesion(first),
@@ -270,7 +275,7 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
         if only_first + only_second
         else 1.0
     )
-    return McNemar(only_first, only_second, p, _unit(first), len(first))
+    return McNemar(only_first, only_second, p, "lesion" if by_lesion else "image", len(first))
 
 
 def aligned(first: Predictions, second: Predictions) -> Predictions:

@@ -221,8 +221,7 @@ def per_lesion(predictions: Predictions) -> Predictions:
     """
     units = predictions.units
     counts = np.bincount(units)
-    order = np.argsort(units, kind="stable")
-    first = order[np.concatenate([[0], np.cumsum(counts)[:-1]])]
+    first = _first_rows(units)
     different = np.flatnonzero(predictions.true != predictions.true[first][units])
     if len(different):
         one = different[0]
@@ -238,6 +237,16 @@ def per_lesion(predictions: Predictions) -> Predictions:
     appearance = np.argsort(first, kind="stable")
     chosen = predictions.rows(first[appearance])
     return chosen.with_probabilities((sums / counts[:, None])[appearance])
+
+
+def lesions_agree(predictions: Predictions) -> bool:
+    """Return whether the images of each lesion have one true class; those of a patient may have several."""
+    units = predictions.units
+    return bool((predictions.true == predictions.true[_first_rows(units)][units]).all())
+
+
+def _first_rows(units: np.ndarray) -> np.ndarray:
+    return np.unique(units, return_index=True)[1]
 
 
 def _check_columns(names: Sequence[str], source: str) -> None:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from skinzoo.evaluation.definitions import of_class
 from skinzoo.evaluation.diagnoses import melanoma_class
-from skinzoo.evaluation.intervals import LEVEL, Interval, drawn_metrics, percentile_interval
+from skinzoo.evaluation.intervals import LEVEL, WITHOUT, Interval, drawn_metrics, percentile_interval
 from skinzoo.evaluation.metrics import Scores, compute_scores
 from skinzoo.evaluation.predictions import Predictions
 from skinzoo.vocabulary import UNKNOWN
@@ -183,7 +183,9 @@ def _groups(
             scores = compute_scores(part, malignant=malignant)
             drawn[str(value)] = drawn_metrics(part, draws=draws, seed=seed + len(groups), malignant=malignant)
             intervals = {
-                metric: percentile_interval(numbers, LEVEL) for metric, numbers in drawn[str(value)].items()
+                metric: percentile_interval(numbers, LEVEL)
+                for metric, numbers in drawn[str(value)].items()
+                if metric not in WITHOUT
             }
         groups.append(Group(name, str(value), len(part), len(np.unique(part.units)), scores, intervals))
     return groups, drawn

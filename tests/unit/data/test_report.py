@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_pages import Page, check_pictures, seen
 
 from skinzoo.data.read import find_dataset, read_dataset
 from skinzoo.data.report import EXAMPLES, render_report, write_report
@@ -16,22 +15,6 @@ from skinzoo.data.splits import make_split
 from skinzoo.errors import DataError
 
 PHONE = 360
-
-
-class Page(HTMLParser):
-    """Images, headings and addresses of a page."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.images, self.addresses, self.ids = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        if tag == "img":
-            self.images.append(values)
-        self.addresses += [values[name] for name in ("src", "href", "srcset", "action") if name in values]
-        self.ids += [values["id"]] if "id" in values else []
 
 
 @pytest.fixture(scope="module")
@@ -125,41 +108,6 @@ def test_a_split_of_other_data_is_refused(made):
         render_report(other, split=split)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium that logs its console and its network."""
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("chromium and chromedriver are not installed")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
-
-
-def seen(driver, address, width):
-    import json
-
-    driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
-    driver.get(address)
-    console = driver.get_log("browser")
-    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    requests = [
-        event["params"]["request"]["url"]
-        for event in events
-        if event["method"] == "Network.requestWillBeSent"
-    ]
-    return console, [url for url in requests if not url.startswith("data:")]
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="chromium's place is known on Linux only")
 @pytest.mark.parametrize("width", [PHONE, 1280])
 def test_in_a_browser(made, browser, width):
@@ -167,19 +115,7 @@ def test_in_a_browser(made, browser, width):
     console, requests = seen(browser, address, width)
     assert console == []
     assert requests == [address]
-    browser.execute_script("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
-    sizes = browser.execute_async_script(
-        """const done = arguments[0];
-        const images = [...document.images];
-        Promise.all(images.map(image => image.decode())).then(() => done(images.map(image => {
-          const box = image.getBoundingClientRect();
-          return [image.naturalWidth, box.width, box.height, box.right];
-        })), error => done(String(error)));"""
-    )
-    assert isinstance(sizes, list), sizes
-    assert all(
-        natural > 0 and wide > 80 and high > 60 and right <= width for natural, wide, high, right in sizes
-    )
+    check_pictures(browser, width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.execute_script("return getComputedStyle(document.body).fontSize") == "16px"
 
