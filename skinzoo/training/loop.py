@@ -121,6 +121,7 @@ class Loop:
         self._plugin_callbacks = callbacks
         self._callbacks: keras.callbacks.CallbackList
         self._batches: Iterator[Any]
+        self._phase: Phase
         self._saved_at = time.monotonic()
         self._reported_at = -math.inf
         self._validation_seconds = 0.0
@@ -132,18 +133,14 @@ class Loop:
             StoppedError: A signal asked to stop; the state is saved.
             ModelError: The loss is no longer finite, or a checkpoint cannot be written or read.
         """
-        import keras
-
         checkpoint = self.store.latest()
         if checkpoint is not None:
             self.state = LoopState.from_dict(checkpoint.state)
-        self._callbacks = keras.callbacks.CallbackList(self._plugin_callbacks, model=self.model)
         first = True
         for phase in self.phases:
             if self.state.ended or self.state.epoch >= phase.stop:
                 continue
-            with self.hardware.strategy.scope():
-                self._enter(phase)
+            self._enter(phase)
             if checkpoint is not None:
                 self._restore(
                     checkpoint.variables(), with_optimizer=self.state.optimizer_since == phase.start
@@ -158,9 +155,27 @@ class Loop:
             self._callbacks.on_train_end()
         return self.state
 
+    def begin(self, phase: Phase) -> None:
+        """Enter a phase from its first epoch, for whoever wants single epochs' steps."""
+        self._enter(phase)
+        self.state.epoch = phase.start
+        self._batches = self._iterator(phase.start, 0)
+        self._phase = phase
+
+    def steps_of_epoch(self) -> dict[str, float]:
+        """Make the steps of the next epoch, without validation, and return loss and accuracy."""
+        results = self._steps_of_epoch(self._phase)
+        self.state.epoch, self.state.step, self.state.epoch_seconds = self.state.epoch + 1, 0, 0.0
+        return results
+
     def _enter(self, phase: Phase) -> None:
+        with self.hardware.strategy.scope():
+            self._compile(phase)
+
+    def _compile(self, phase: Phase) -> None:
         import keras
 
+        self._callbacks = keras.callbacks.CallbackList(self._plugin_callbacks, model=self.model)
         training = self.config.training
         backbone = next((layer for layer in self.model.layers if layer.name == BACKBONE), None)
         if backbone is not None:
@@ -196,6 +211,12 @@ class Loop:
         return iter(dataset)
 
     def _train_epoch(self, phase: Phase) -> None:
+        began = time.monotonic() - self.state.epoch_seconds
+        results = self._steps_of_epoch(phase)
+        rate = phase.rate(self.state.epoch, self.steps - 1, self.steps, self.state.factor)
+        self._end_epoch(phase, results, rate, began)
+
+    def _steps_of_epoch(self, phase: Phase) -> dict[str, float]:
         state = self.state
         if state.step == 0:
             self.model.reset_metrics()
@@ -217,8 +238,7 @@ class Loop:
         # After a checkpoint behind the last step there are no logs; the metrics hold what they would say.
         results = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         self._check(results["loss"])
-        rate = phase.rate(state.epoch, self.steps - 1, self.steps, state.factor)
-        self._end_epoch(phase, results, rate, began)
+        return results
 
     def _end_epoch(self, phase: Phase, results: Mapping[str, float], rate: float, began: float) -> None:
         state = self.state

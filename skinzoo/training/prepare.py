@@ -256,12 +256,26 @@ def load_images(
     )
 
 
-def training_batches(config: RunConfig, cases: Cases, images: ImageCache) -> InputPipeline:
+def training_batches(
+    config: RunConfig, cases: Cases, images: ImageCache, *, replicas: int = 1
+) -> InputPipeline:
     """Return the batches of the training part, balanced and augmented.
 
+    Args:
+        config: The configuration.
+        cases: The cases.
+        images: Decoded images.
+        replicas: Devices that share each batch. Each takes the mean over its own share, so that shares must
+            be equal: several devices leave out an epoch's last batch where it is not full.
+
     Raises:
-        UsageError: A batch would hold more than the training part.
+        UsageError: A batch would hold more than the training part, or cannot be shared equally.
     """
+    if config.training.batch_size % replicas:
+        raise UsageError(
+            f"`training.batch_size` must be a multiple of the {replicas} devices that share a batch. "
+            f"Received: {config.training.batch_size}."
+        )
     part = images.usable(cases.part("train"))
     check_batch_size(config, len(part))
     balance = config.balance
@@ -278,6 +292,7 @@ def training_batches(config: RunConfig, cases: Cases, images: ImageCache) -> Inp
         order=order_of_epochs(config, part),
         augmentation=augmentation_of(config),
         seed=config.training.seed,
+        drop_remainder=replicas > 1,
     )
 
 

@@ -48,11 +48,14 @@ def _tensorboard(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.writer = tf.summary.create_file_writer(str(folder))
+            # What `tf.summary.scalar` writes; that function itself needs the package tensorboard.
+            self.metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
+            self.metadata.plugin_data.plugin_name = "scalars"
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
             with self.writer.as_default():
                 for name, value in (logs or {}).items():
-                    tf.summary.scalar(name, value, step=epoch + 1)
+                    tf.summary.write(name, tf.constant(value, tf.float32), epoch + 1, self.metadata)
             self.writer.flush()
 
         def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:

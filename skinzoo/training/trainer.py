@@ -302,7 +302,7 @@ class _Training:
         labels = prepare.one_hot(images.usable(self.cases.part("validation")), self.cases.classes)
         if self.config.training.method != "finetune":
             return feature_source(self.config, self.cases, self.variant, model, images, labels, self.listener)
-        train = prepare.training_batches(self.config, self.cases, images)
+        train = prepare.training_batches(self.config, self.cases, images, replicas=hardware.replicas)
         validation = prepare.validation_batches(self.config, self.cases, images)
         return Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
 

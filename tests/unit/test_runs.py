@@ -1,5 +1,7 @@
 """A finished run in Python: predictions on files, bytes and tables."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,7 +47,7 @@ def test_files_bytes_and_tables_predict_the_same(trained):
     np.testing.assert_allclose(by_table.sum(axis=1), 1.0, rtol=1e-5)
     rows = [
         {
-            "image": open(row.image_path, "rb").read(),
+            "image": Path(row.image_path).read_bytes(),
             "age": row.age,
             "sex": row.sex,
             "localization": row.localization,
@@ -99,7 +101,7 @@ def test_wrong_cases_are_refused(trained, case, message):
 
 def test_a_truncated_image_is_refused(trained):
     run, cases, _ = trained
-    content = open(cases.table["image_path"][0], "rb").read()
+    content = Path(cases.table["image_path"][0]).read_bytes()
     with pytest.raises(DataError, match="cannot be decoded"):
         run.predict([{"image": content[: len(content) // 3]}])
     with pytest.raises(DataError, match="must be a DataFrame or a list"):
@@ -123,7 +125,7 @@ def test_an_unfinished_or_absent_run_is_refused(trained, tmp_path):
     run, _, _ = trained
     for name in ("config.json", "environment.json", "classes.json"):
         (tmp_path / name).write_bytes((run.path / name).read_bytes())
-    with pytest.raises(ModelError, match="which is stopped. Go on with: skinzoo train --resume"):
+    with pytest.raises(ModelError, match=r"which is stopped\. Go on with: skinzoo train --resume"):
         skinzoo.load_run(tmp_path)
     with pytest.raises(UsageError, match="Did you mean 'one'"):
         skinzoo.load_run("onee")
