@@ -14,7 +14,7 @@ from skinzoo.errors import DuplicateNameError, SkinzooError
 from skinzoo.plugins import BLOCK_VARIABLE, Plugin
 
 INTERRUPTED = 130
-COMMAND_MODULES = ("list_", "show", "plugins", "doctor", "new_plugin", "data", "train", "runs")
+COMMAND_MODULES = ("list_", "show", "plugins", "doctor", "new_plugin", "data", "train", "evaluate", "runs")
 
 
 class SkinzooGroup(TyperGroup):
