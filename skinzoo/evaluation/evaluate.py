@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skinzoo import __version__
-from skinzoo.data.protocols import LEAKY, SELECTION_ON_TEST
+from skinzoo.data.protocols import LEAKY, NO_LESION_IDS, SELECTION_ON_TEST
 from skinzoo.errors import DataError
 from skinzoo.evaluation.calibration import (
     TEMPERATURE,
@@ -65,6 +65,11 @@ class Provenance:
         """Whether the scores may owe something to lesions that were trained on."""
         return LEAKY in self.stamps
 
+    @property
+    def grave(self) -> bool:
+        """Whether the scores must not stand beside those on cases that the model never met."""
+        return self.leaky or SELECTION_ON_TEST in self.stamps or self.part == "train"
+
     def caveats(self) -> list[str]:
         """Return what a reader of the scores must know first, the gravest first."""
         found = []
@@ -78,6 +83,12 @@ class Provenance:
                 f"The protocol '{self.protocol}' selects the model on the cases that it is scored on, so "
                 "these scores are too high."
             )
+        if self.part == "train":
+            found.append("These are cases that the model was trained on: they say nothing about new ones.")
+        elif self.part == "validation" and SELECTION_ON_TEST not in self.stamps:
+            found.append("These cases chose the best epoch, so the scores are somewhat too high.")
+        if NO_LESION_IDS in self.stamps:
+            found.append("The data carry no lesion ids: whether lesions lie in several parts is unknown.")
         if self.protocol == NOT_STATED:
             found.append(
                 "The predictions do not state the split that they stand on: whether lesions were shared with "

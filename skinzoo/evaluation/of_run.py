@@ -64,7 +64,9 @@ def predict_part(
             hint="Choose another --part, or evaluate other data with --external.",
         )
     found = cases.split.resolve(part)
-    predictions = _predict(run, table.assign(part=found), cases.table, tta, batch_size, progress)
+    predictions = predict_table(
+        run, table.assign(part=found), cases.table, tta=tta, batch_size=batch_size, progress=progress
+    )
     split = cases.split
     return predictions, _provenance(
         run,
@@ -118,7 +120,7 @@ def predict_external(
             f"{len(trained):,}, for example '{min(trained)}'.",
             hint="Evaluate the run's own test part without --external.",
         )
-    predictions = _predict(run, table, table, tta, batch_size, progress)
+    predictions = predict_table(run, table, table, tta=tta, batch_size=batch_size, progress=progress)
     return predictions, _provenance(
         run,
         dataset=str(table.attrs["dataset"]),
@@ -130,14 +132,29 @@ def predict_external(
     )
 
 
-def _predict(
+def predict_table(
     run: Run,
     part: pd.DataFrame,
     whole: pd.DataFrame,
-    tta: str,
-    batch_size: int,
-    progress: Callable[[int, int], None] | None,
+    *,
+    tta: str = "none",
+    batch_size: int = BATCH_SIZE,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
+    """Predict rows of a canonical table.
+
+    Args:
+        run: The run.
+        part: The rows.
+        whole: The whole table, whose decoded images are kept for the next time.
+        tta: Kind of test-time augmentation.
+        batch_size: Images in a step.
+        progress: Called with the numbers of images done and of all images.
+
+    Raises:
+        DataError: An image cannot be decoded.
+        UsageError: There is no such kind of augmentation.
+    """
     images = cached_images(whole, run.decoding, fingerprint=fingerprint(whole))
     pipeline = InputPipeline(
         part, images, classes=run.classes, vocabularies=run.vocabularies, batch_size=batch_size

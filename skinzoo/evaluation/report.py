@@ -97,7 +97,7 @@ def with_interval(value: float | None, interval: Interval | None, digits: int = 
 
 def _html(evaluation: Evaluation, sections: Sequence[Section]) -> str:
     provenance, intervals = evaluation.provenance, evaluation.by_image.intervals
-    banner = provenance.caveats() if provenance.stamps else []
+    banner = provenance.caveats() if provenance.grave else []
     return render_page(
         "skinzoo.evaluation",
         "evaluation.html.j2",

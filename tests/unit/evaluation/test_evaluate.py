@@ -63,7 +63,14 @@ def test_a_leaky_split_is_said_first():
     leaky = Provenance(name="r", protocol="paper", stamps=("leaky", "selection on test"))
     assert [sentence.split("'")[1] for sentence in leaky.caveats()] == ["paper", "paper"]
     assert "is leaky" in leaky.caveats()[0] and leaky.leaky
-    assert Provenance(name="r", protocol="lesion").caveats() == []
+    honest = Provenance(name="r", protocol="lesion", part="test")
+    assert honest.caveats() == [] and not honest.grave
+    unknown = Provenance(name="r", protocol="lesion", part="test", stamps=("no lesion ids",))
+    assert "no lesion ids" in unknown.caveats()[0] and not unknown.grave
+    trained = Provenance(name="r", protocol="lesion", part="train")
+    assert "trained on" in trained.caveats()[0] and trained.grave
+    chosen = Provenance(name="r", protocol="lesion", part="validation")
+    assert "chose the best epoch" in chosen.caveats()[0] and not chosen.grave
     assert "do not state the split" in SOMEWHERE.caveats()[0]
 
 
