@@ -21,6 +21,7 @@ import errno
 import hashlib
 import json
 import logging
+import mmap
 import os
 import secrets
 import shutil
@@ -47,7 +48,6 @@ logger = logging.getLogger(__name__)
 IMAGES_FILE = "images.npy"
 RECORD_FILE = "cache.json"
 DECODE_BATCH = 16
-PROGRESS_STEP = 64
 FLUSH_BYTES = 64 * 2**20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -170,10 +170,12 @@ def cached_images(
 def _in_memory(
     table: pd.DataFrame, decoding: Decoding, skip_bad: bool, progress: Callable[[int, int], None] | None
 ) -> ImageCache:
-    images = np.empty((len(table), decoding.size, decoding.size, 3), np.uint8)
+    shape = (len(table), decoding.size, decoding.size, 3)
+    # NumPy asks for huge pages, which some virtual machines hand out slower than images are decoded.
+    images = np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), np.uint8).reshape(shape)
 
-    def store(row: int, pixels: np.ndarray) -> None:
-        images[row] = pixels
+    def store(rows: np.ndarray, pixels: np.ndarray) -> None:
+        images[rows] = pixels
 
     bad = _decode_all(table, decoding, store, skip_bad, progress)
     if bad:
@@ -205,9 +207,10 @@ def _build(
 
             with _Flusher(stream.fileno()) as flusher:
 
-                def store(row: int, pixels: np.ndarray) -> None:
-                    _write_all(stream.fileno(), pixels.data.cast("B"), offset + row * row_bytes)
-                    flusher.wrote(row_bytes)
+                def store(rows: np.ndarray, pixels: np.ndarray) -> None:
+                    for row, one in zip(rows.tolist(), pixels, strict=True):
+                        _write_all(stream.fileno(), one.data.cast("B"), offset + row * row_bytes)
+                    flusher.wrote(len(rows) * row_bytes)
 
                 bad = _decode_all(table, decoding, store, skip_bad, progress)
             os.fsync(stream.fileno())
@@ -269,7 +272,7 @@ def _refused(errors: list[DataError], total: int) -> DataError:
 def _decode_all(
     table: pd.DataFrame,
     decoding: Decoding,
-    store: Callable[[int, np.ndarray], None],
+    store: Callable[[np.ndarray, np.ndarray], None],
     skip_bad: bool,
     progress: Callable[[int, int], None] | None,
 ) -> dict[int, DataError]:
@@ -283,10 +286,11 @@ def _decode_all(
     missing = dict.fromkeys(range(len(paths)))
 
     def run(*, is_inspected: bool) -> None:
-        for row, pixels in _decoded(paths, list(missing), decoding, is_inspected):
-            store(row, pixels)
-            del missing[row]
-            if progress is not None and len(missing) % PROGRESS_STEP == 0:
+        for rows, pixels in _decoded(paths, list(missing), decoding, is_inspected):
+            store(rows, pixels)
+            for row in rows.tolist():
+                del missing[row]
+            if progress is not None:
                 progress(len(paths) - len(missing), len(paths))
 
     run(is_inspected=False)
@@ -301,7 +305,7 @@ def _decode_all(
     run(is_inspected=True)
     for row in missing:
         try:
-            store(row, _decoded_alone(paths[row], decoding))
+            store(np.array([row]), _decoded_alone(paths[row], decoding)[np.newaxis])
         except DataError as error:
             bad[row] = error
     if bad and not skip_bad:
@@ -315,8 +319,8 @@ def _decode_all(
 
 def _decoded(
     paths: list[str], rows: list[int], decoding: Decoding, is_inspected: bool
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield rows with their pixels, in any order, without those that cannot be decoded.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield batches of rows with their pixels, in any order, without those that cannot be decoded.
 
     Files that were not inspected must be JPEGs of a harmless size: anything else ends the iteration.
     """
@@ -343,8 +347,7 @@ def _decoded(
     if is_inspected:
         dataset = dataset.ignore_errors()
     try:
-        for numbers, pixels in dataset.batch(DECODE_BATCH).prefetch(2).as_numpy_iterator():
-            yield from zip(numbers.tolist(), pixels, strict=True)
+        yield from dataset.batch(DECODE_BATCH).prefetch(2).as_numpy_iterator()
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         logger.debug("A file must be looked at: %s", error)
 
