@@ -118,8 +118,7 @@ class Loop:
         self.store = run.checkpoints
         self.state = LoopState.fresh(config)
         self.steps = source.train.steps_per_epoch
-        self._plugin_callbacks = callbacks
-        self._callbacks: keras.callbacks.CallbackList
+        self._callbacks = _callback_list(callbacks, self.model)
         self._batches: Iterator[Any]
         self._phase: Phase
         self._saved_at = time.monotonic()
@@ -175,7 +174,6 @@ class Loop:
     def _compile(self, phase: Phase) -> None:
         import keras
 
-        self._callbacks = keras.callbacks.CallbackList(self._plugin_callbacks, model=self.model)
         training = self.config.training
         backbone = next((layer for layer in self.model.layers if layer.name == BACKBONE), None)
         if backbone is not None:
@@ -185,7 +183,9 @@ class Loop:
         if training.batch_norm == "momentum":
             override_momentum(self.model, training.batch_norm_momentum)
         self.model.compile(
-            optimizer=build_optimizer(self.config.optimizer, phase.learning_rate),
+            optimizer=build_optimizer(
+                self.config.optimizer, phase.learning_rate, replicas=self.hardware.replicas
+            ),
             loss=self.loss,
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=self.config.hardware.xla,
@@ -379,6 +379,14 @@ class Loop:
                 )
             for variable, array in zip(variables, stored, strict=True):
                 variable.assign(array)
+
+
+def _callback_list(
+    callbacks: list[keras.callbacks.Callback], model: keras.Model
+) -> keras.callbacks.CallbackList:
+    import keras
+
+    return keras.callbacks.CallbackList(callbacks, model=model)
 
 
 def _freeze_statistics(backbone: keras.Model) -> None:

@@ -12,11 +12,21 @@ if TYPE_CHECKING:
 NOT_DECAYED = ("bias", "beta", "gamma")
 
 
-def build_optimizer(settings: OptimizerSettings, learning_rate: float) -> keras.optimizers.Optimizer:
-    """Return the optimiser; weight decay leaves out biases and the scales of normalisations."""
+def build_optimizer(
+    settings: OptimizerSettings, learning_rate: float, *, replicas: int = 1
+) -> keras.optimizers.Optimizer:
+    """Return the optimiser; weight decay leaves out biases and the scales of normalisations.
+
+    Args:
+        settings: The settings.
+        learning_rate: Learning rate to begin with.
+        replicas: Devices that share each batch. Keras clips each one's share before they are added, so each
+            share is clipped to its part of the norm.
+    """
     import keras
 
-    shared: dict[str, Any] = {"learning_rate": learning_rate, "global_clipnorm": settings.clip_norm}
+    clip_norm = None if settings.clip_norm is None else settings.clip_norm / replicas
+    shared: dict[str, Any] = {"learning_rate": learning_rate, "global_clipnorm": clip_norm}
     if settings.name != "adam":
         shared["weight_decay"] = settings.weight_decay
     if settings.name == "sgd":
