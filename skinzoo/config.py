@@ -249,7 +249,7 @@ def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except ValueError:
-        return None if text.lower() in ("none", "null") else text
+        return text
 
 
 def _section_of(key: str) -> str | None:
@@ -295,7 +295,8 @@ def _fitted(value: Any, annotation: Any) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         return types.MappingProxyType(dict(value)) if isinstance(value, Mapping) else _UNFIT
     if annotation is type(None):
-        return None if value is None else _UNFIT
+        # TOML has no null; where a text is allowed too, "none" is the name of a part.
+        return None if value in (None, "none") else _UNFIT
     if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if math.isfinite(value) else _UNFIT
     if isinstance(value, bool) and annotation is not bool:

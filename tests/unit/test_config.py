@@ -91,6 +91,8 @@ def test_later_sources_win(tmp_path):
         ('model.attention="soft"', "model", "attention", "soft"),
         ("model.hidden=[64, 32]", "model", "hidden", (64, 32)),
         ("training.patience=none", "training", "patience", None),
+        ("model.attention=none", "model", "attention", "none"),
+        ("model.weights=none", "model", "weights", "none"),
         ("loss.class_weights=[1, 2.5]", "loss", "class_weights", (1.0, 2.5)),
         ("loss.options.power=0.25", "loss", "options", {"power": 0.25}),
         ("data.path=/a b/ü", "data", "path", "/a b/ü"),
