@@ -3,9 +3,9 @@
     python benchmarks/balancing.py
 
 The report (PAPER_FACTS 7, seed 003) resized to 32x32, balanced flattened pixels by ADASYN to 37,565 rows and
-split 80/20. It does not say whether it balanced before or after the split; balancing before it puts images
-that were interpolated from test images into the training part. Both numbers are printed; ours is the one
-after the split.
+split 80/20. It does not say which came first. Balancing all rows, which would put images that were
+interpolated from test images into the training part, gives some 47,000; its number fits the training part
+alone.
 
 The table is printed and written to docs/results/benchmarks/balancing.json.
 """
