@@ -236,9 +236,13 @@ def make_split_file(
     as_json: Json = False,
 ) -> None:
     """Divide a dataset into parts and write the split file."""
+    from skinzoo.data.read import leave_out_unreadable
     from skinzoo.data.splits import make_split
 
     table, _, _ = _read(path, dataset, option, skip_bad=skip_bad)
+    if skip_bad:
+        # The rows that a training with --skip-bad has, so that the split fits it.
+        table = leave_out_unreadable(table)
     options = {
         "folds": folds,
         "fold" if protocol == "lesion_kfold" else "test_fold": test_fold,
@@ -269,10 +273,12 @@ def make_split_file(
                 "stamps": made.stamps,
                 "crossing_lesions": made.crossing,
                 "warnings": made.warnings,
+                "left_out": table.attrs["left_out"],
             }
         )
     else:
         _print_split(made, to)
+        _left_out(table.attrs["left_out"])
 
 
 @commands.command()

@@ -173,6 +173,33 @@ def read_dataset(
     return table
 
 
+def leave_out_unreadable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose image file can be decoded; the others are listed in `attrs["left_out"]`.
+
+    Args:
+        table: Canonical table.
+
+    Raises:
+        DataError: No image can be decoded.
+    """
+    from skinzoo.data.scan import scan_images
+
+    scan = scan_images(table["image_path"].tolist())
+    bad = [
+        {"image_id": row.image_id, "path": row.image_path, "reason": str(scan.errors[i])}
+        for i, row in enumerate(table.itertuples(index=False))
+        if scan.errors[i]
+    ]
+    if len(bad) == len(table):
+        raise DataError(
+            f"At least one image must be decodable. Received: {len(bad):,} images, none of which is; "
+            f"the first: {bad[0]['path']}: {bad[0]['reason']}"
+        )
+    kept = table[scan.usable].reset_index(drop=True)
+    kept.attrs = {**table.attrs, "left_out": [*table.attrs["left_out"], *bad]}
+    return kept
+
+
 def checked_options(spec: DatasetSpec, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a dataset's options, defaults included, with text converted to the types of the defaults.
 

@@ -362,15 +362,16 @@ def group_numbers(table: pd.DataFrame, clusters: Mapping[str, str] | None) -> np
         clusters: Cluster of near-duplicates of each image id; groups that share a cluster are joined.
 
     Returns:
-        int array `(rows,)`, numbered in order of first appearance.
+        int array `(rows,)`, numbered in the sorted order of the ids, as scikit-learn numbers groups: its
+        shuffle depends on the numbers, so any other order would give another split.
     """
     names = [
         f"lesion {lesion}" if lesion else f"image {image}"
         for lesion, image in zip(table["lesion_id"], table["image_id"], strict=True)
     ]
-    numbers, _ = pd.factorize(np.array(names, dtype=object))
+    numbers = np.unique(np.array(names), return_inverse=True)[1]
     if clusters is None:
-        return np.asarray(numbers)
+        return numbers
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -379,8 +380,9 @@ def group_numbers(table: pd.DataFrame, clusters: Mapping[str, str] | None) -> np
     links = coo_matrix(
         (np.ones(len(numbers)), (numbers, marks + size)), shape=(size + int(marks.max()) + 1,) * 2
     )
+    # Components are numbered by their first node, so the order of the ids is kept.
     joined = connected_components(links, directed=False)[1][numbers]
-    return np.asarray(pd.factorize(joined)[0])
+    return np.unique(joined, return_inverse=True)[1]
 
 
 def _clusters(table: pd.DataFrame, groups: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from skinzoo.data.cache import ImageCache, cached_images
 from skinzoo.data.decode import Decoding
 from skinzoo.data.order import EpochOrder
 from skinzoo.data.pipeline import InputPipeline
-from skinzoo.data.read import find_dataset, read_dataset
+from skinzoo.data.read import find_dataset, leave_out_unreadable, read_dataset
 from skinzoo.data.splits import Split, make_split
 from skinzoo.data.table import class_counts, fingerprint
 from skinzoo.errors import DataError, ModelError, UsageError
@@ -79,6 +79,9 @@ def read_cases(config: RunConfig, split: Split | None = None) -> Cases:
     path = Path(data.path) if data.path else None
     name = data.dataset or None
     table = read_dataset(path, name, data.options, data.skip_bad)
+    if data.skip_bad:
+        # Before the split is made, so that it, the class weights and every count speak of what is used.
+        table = leave_out_unreadable(table)
     if split is not None:
         split.check(table)
     elif data.split:

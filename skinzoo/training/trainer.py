@@ -366,6 +366,7 @@ class _Training:
                 "warnings": list(split.warnings),
                 "counts": {part: dict(counts) for part, counts in split.counts.items()},
             },
+            "left_out": list(self.cases.table.attrs["left_out"]),
             "decoding": self.run.resolved()["decoding"],
             "class_weights": None if class_weights is None else list(class_weights),
             "seed": self.config.training.seed,

@@ -1,6 +1,9 @@
 """`skinzoo train` and `skinzoo runs` as real processes."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +92,31 @@ def test_mlflow_is_an_extra(cli):
         assert 'pip install "skinzoo[mlflow]"' in result.stderr
     else:
         pytest.skip("mlflow is installed")
+
+
+def test_skip_bad_leaves_out_counts_and_lists_damaged_images(cli, tmp_path, sample_folder):
+    data = tmp_path / "damaged"
+    shutil.copytree(sample_folder, data)
+    damaged = sorted(data.rglob("*.jpg"))[:4]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:300])
+    refused = cli(
+        "train", "cnn", "--data", str(data), "--epochs", "1", "--set", "data.protocol_options.folds=5"
+    )
+    assert refused.returncode == 3
+    assert damaged[0].stem in refused.stderr
+    done = cli(
+        *("train", "cnn", "--data", str(data), "--epochs", "1", "--skip-bad", "--name", "damaged"),
+        *("--set", "data.protocol_options.folds=5"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 rows are left out of the data" in done.stderr
+    card = json.loads((Path(os.environ["SKINZOO_HOME"]) / "runs" / "damaged" / "card.json").read_text())
+    assert sorted(entry["image_id"] for entry in card["left_out"]) == [path.stem for path in damaged]
+    used = sum(sum(counts.values()) for counts in card["split"]["counts"].values())
+    assert used == len(list(data.rglob("*.jpg"))) - 4
+    split = cli("data", "split", str(data), "--skip-bad", "--folds", "5", "--to", str(tmp_path / "s.json"))
+    assert split.returncode == 0, split.stderr
+    assert "4" in split.stdout
+    scored = cli("evaluate", "damaged", "--json")
+    assert scored.returncode == 0, scored.stderr
