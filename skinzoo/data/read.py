@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from skinzoo.data.layout import image_sizes
@@ -185,10 +186,14 @@ def leave_out_unreadable(table: pd.DataFrame) -> pd.DataFrame:
     from skinzoo.data.scan import scan_images
 
     scan = scan_images(table["image_path"].tolist())
-    bad = [
-        {"image_id": row.image_id, "path": row.image_path, "reason": str(scan.errors[i])}
-        for i, row in enumerate(table.itertuples(index=False))
-        if scan.errors[i]
+    unusable = np.flatnonzero(~scan.usable)
+    bad: list[dict[str, str]] = [
+        {
+            "image_id": table["image_id"].iloc[i],
+            "path": table["image_path"].iloc[i],
+            "reason": str(scan.errors[i]),
+        }
+        for i in unusable
     ]
     if len(bad) == len(table):
         raise DataError(
