@@ -55,9 +55,98 @@ def test_the_papers_settings():
     assert (paper.training.epochs, paper.training.batch_size, paper.training.patience) == (500, 10, 35)
     assert (paper.training.stop_monitor, paper.training.select) == ("val_loss", "val_accuracy")
     assert (paper.data.protocol, paper.data.resize, paper.data.bgr) == ("paper", "crop", True)
-    assert paper.model.attention == "soft_as_coded"
-    text = make_config("densenet201", recipe="paper_text").training
-    assert (text.batch_size, text.epochs, text.patience) == (32, 250, 25)
+    assert (paper.model.attention, paper.model.fusion, paper.model.pooling) == (
+        "soft_as_coded",
+        "concat4096",
+        None,
+    )
+    assert paper.loss.class_weights == (4.37, 2.78, 1.3, 12.44, 1.28, 0.21, 10.0)
+    assert (paper.training.min_delta, paper.training.validation_batch_size) == (0.001, 32)
+    text = make_config("densenet201", recipe="paper_text")
+    assert (text.training.batch_size, text.training.epochs, text.training.patience) == (32, 250, 25)
+    assert (text.model.attention, text.model.fusion) == ("soft", "concat4096")
+
+
+# Typed from the sources, not from the recipes.
+PUBLISHED = {
+    "datta": {
+        "data.protocol": "datta",
+        "model.fusion": "image_only",
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.01,
+        "optimizer.epsilon": 0.1,
+        "schedule.name": "constant",
+        "loss.class_weights": (1, 1, 1, 1, 5, 1, 1),
+        "training.epochs": 150,
+        "training.batch_size": 16,
+        "training.steps_per_epoch": 919,
+        "training.stop_monitor": "val_loss",
+        "training.patience": 35,
+        "training.min_delta": 0.001,
+        "training.select": "val_accuracy",
+        "balance.per_class": 8000,
+    },
+    "northeastern_cnn": {
+        "data.protocol": "northeastern",
+        "model.image_size": 32,
+        "balance.method": "adasyn",
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.001,
+        "training.epochs": 25,
+        "training.batch_size": 8,
+        "training.freeze_backbone": False,
+    },
+    "northeastern_vgg16_frozen": {
+        "model.image_size": 32,
+        "balance.method": "adasyn",
+        "training.epochs": 20,
+        "training.freeze_backbone": True,
+    },
+    "northeastern_resnet50_frozen": {
+        "model.image_size": 32,
+        "balance.method": "adasyn",
+        "training.freeze_backbone": True,
+    },
+    "gessert": {
+        "data.preprocessing": ("shades_of_gray",),
+        "model.fusion": "mlp",
+        "model.pooling": "gap",
+        "model.hidden": (1024,),
+        "loss.name": "inverse_share_ce",
+        "loss.options": {"power": 1.0},
+        "optimizer.name": "adam",
+        "schedule.name": "steps",
+        "schedule.factor": 0.5,
+        "schedule.every": 25,
+        "training.epochs": 100,
+        "augmentation.cutout_holes": 1,
+        "augmentation.cutout": 16,
+    },
+    "yao": {
+        "loss.name": "mwnl",
+        "loss.options": {"gamma": 2, "threshold": 0.1, "alpha": 1.1, "start_epoch": 20, "end_epoch": 60},
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.001,
+        "schedule.name": "steps",
+        "schedule.factor": 0.1,
+        "schedule.start": 30,
+        "schedule.every": 10,
+        "training.epochs": 70,
+        "training.batch_size": 128,
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_recipes_say_what_their_sources_say(name):
+    config = make_config("cnn", recipe=name)
+    spec = registry().get(RecipeSpec, name)
+    received = {}
+    for key in PUBLISHED[name]:
+        section, _, setting = key.partition(".")
+        received[key] = getattr(getattr(config, section), setting)
+    assert received == PUBLISHED[name]
+    assert not set(spec.not_stated) & set(PUBLISHED[name])
 
 
 def test_later_sources_win(tmp_path):

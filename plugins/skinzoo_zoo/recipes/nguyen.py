@@ -21,7 +21,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
             source=NGUYEN,
             settings={
                 "data": {"protocol": "paper", "resize": "crop", "bgr": True},
-                "model": {"attention": "soft_as_coded"},
+                "model": {"attention": "soft_as_coded", "fusion": "concat4096"},
                 "loss": {"name": "weighted_ce", "class_weights": _NOTEBOOK_WEIGHTS},
                 "optimizer": _OPTIMIZER,
                 "schedule": {
@@ -62,7 +62,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
             source=NGUYEN,
             settings={
                 "data": {"protocol": "paper", "resize": "squash", "bgr": False},
-                "model": {"attention": "soft"},
+                "model": {"attention": "soft", "fusion": "concat4096"},
                 "loss": {"name": "weighted_ce", "class_weights": "from_counts"},
                 "optimizer": _OPTIMIZER,
                 "schedule": {
