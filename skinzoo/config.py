@@ -44,6 +44,7 @@ NOT_OF_THE_RECIPE: Mapping[str, tuple[str, ...]] = {
         "protocol",
         "protocol_options",
         "split",
+        "merge_duplicates",
         "seed",
         "cache",
     ),

@@ -7,7 +7,7 @@ from skinzoo.config import RunConfig, from_dict, make_config, merge, parse_assig
 from skinzoo.errors import PluginError, UsageError
 from skinzoo.registry import registry
 from skinzoo.settings import SECTIONS
-from skinzoo.specs import LossSpec, RecipeSpec
+from skinzoo.specs import LossSpec, RecipeSpec, VariantSpec
 
 RECIPES = registry().names(RecipeSpec.kind)
 OURS = {
@@ -149,6 +149,35 @@ def test_recipes_say_what_their_sources_say(name):
     assert not set(spec.not_stated) & set(PUBLISHED[name])
 
 
+def test_recipes_name_what_is_ours_and_what_is_missing():
+    cnn = registry().get(RecipeSpec, "northeastern_cnn")
+    assert cnn.settings["model"]["hidden"]
+    assert "model.hidden" in cnn.not_stated
+    gessert = registry().get(RecipeSpec, "gessert")
+    assert "training.batch_size" in gessert.not_stated
+    assert "black borders" in " ".join(gessert.notes)
+    assert "longer side to 600" in " ".join(gessert.notes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "variants", "notes"),
+    [
+        ("northeastern_cnn", ("cnn",), ("`cnn`",)),
+        ("northeastern_vgg16_frozen", ("vgg16_imagenet",), ("`vgg16_imagenet`",)),
+        ("northeastern_resnet50_frozen", ("resnet50",), ("`resnet50`",)),
+        (
+            "datta",
+            ("resnet50", "nasnetmobile"),
+            ("`--pooling gap`", "`--cut separable_conv_1_bn_normal_left5_12`"),
+        ),
+    ],
+)
+def test_recipes_say_for_which_networks_they_are(recipe, variants, notes):
+    assert set(variants) <= set(registry().names(VariantSpec.kind))
+    said = " ".join(registry().get(RecipeSpec, recipe).notes)
+    assert [note for note in notes if note not in said] == []
+
+
 def test_later_sources_win(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(
@@ -261,7 +290,7 @@ def test_the_hash_is_of_the_recipe_alone():
     base = make_config("cnn")
     same = [
         make_config("mobilenetv2"),
-        base.changed("data", path="/x", protocol="paper", seed=5),
+        base.changed("data", path="/x", protocol="paper", seed=5, merge_duplicates=True),
         base.changed("training", seed=5),
         base.changed("hardware", threads=2, precision="bfloat16"),
     ]

@@ -49,6 +49,8 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "The code scales pixels to -1..1 for every model, the text says 0..1; it resizes by nearest "
                 "neighbour, we resize bilinearly.",
                 "The authors wrote augmented files once; here images are repeated and augmented on the fly.",
+                "The authors' ResNet50 needs `--pooling gap`, their NASNetMobile "
+                "`--cut separable_conv_1_bn_normal_left5_12`.",
                 "919 steps are a tenth of the 9,187 training images of the 15 percent split.",
             ),
         )

@@ -49,6 +49,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "model.attention",
                 "model.dropout",
                 "optimizer.learning_rate",
+                "training.batch_size",
                 "training.batch_norm",
                 "training.select",
                 "augmentation.horizontal_flip",
@@ -60,6 +61,8 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "The paper trains the network first and then, frozen, metadata and head for 50 "
                 "epochs at 1e-5 with "
                 "batches of 20; here both are trained together, with that batch.",
+                "It crops away black borders and scales the longer side to 600 first; here images are only "
+                "cropped to squares and resized.",
                 "Its random crops, crops at test time, ensembles and batch normalisation in the head are not "
                 "carried out.",
             ),

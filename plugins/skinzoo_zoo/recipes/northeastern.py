@@ -27,28 +27,30 @@ def skinzoo_recipes() -> list[RecipeSpec]:
             "The report's CNN: Adam 1e-3, 25 epochs, batch 8, ADASYN on pixels",
             epochs=25,
             training={"batch_size": 8},
-            pooling="flatten",
-            not_stated=("model.pooling",),
+            model={"pooling": "flatten", "hidden": (128,)},
+            not_stated=("model.pooling", "model.hidden"),
+            notes=("Meant for `cnn`; any variant takes it.",),
         ),
         _recipe(
             "northeastern_vgg16_frozen",
             "The report's frozen VGG16: 20 epochs, ADASYN on pixels",
             epochs=20,
             training={"batch_size": 32, "freeze_backbone": True},
-            pooling="flatten",
+            model={"pooling": "flatten"},
             not_stated=(
                 "model.pooling",
                 "optimizer.name",
                 "optimizer.learning_rate",
                 "training.batch_size",
             ),
+            notes=("Meant for `vgg16_imagenet`; any variant with weights takes it.",),
         ),
         _recipe(
             "northeastern_resnet50_frozen",
             "The report's frozen ResNet50, ADASYN on pixels",
             epochs=20,
             training={"batch_size": 32, "freeze_backbone": True},
-            pooling="flatten",
+            model={"pooling": "flatten"},
             not_stated=(
                 "model.pooling",
                 "optimizer.name",
@@ -56,12 +58,20 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "training.epochs",
                 "training.batch_size",
             ),
+            notes=("Meant for `resnet50`; any variant with weights takes it.",),
         ),
     ]
 
 
 def _recipe(
-    name: str, title: str, *, epochs: int, training: dict[str, Any], pooling: str, not_stated: tuple[str, ...]
+    name: str,
+    title: str,
+    *,
+    epochs: int,
+    training: dict[str, Any],
+    model: dict[str, Any],
+    not_stated: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> RecipeSpec:
     return RecipeSpec(
         name=name,
@@ -69,7 +79,7 @@ def _recipe(
         source=NORTHEASTERN,
         settings={
             "data": {"protocol": "northeastern", "resize": "squash"},
-            "model": {**_MODEL, "image_size": 32, "pooling": pooling},
+            "model": {**_MODEL, "image_size": 32, **model},
             "loss": {"name": "ce"},
             "optimizer": _OPTIMIZER,
             "schedule": {"name": "constant"},
@@ -80,5 +90,6 @@ def _recipe(
         notes=(
             "Images of 32 pixels, 80/20 at image level, ADASYN on flattened pixels of the training part.",
             "No early stopping and no metadata.",
+            *notes,
         ),
     )
