@@ -94,3 +94,14 @@ def browser():
     driver = start_browser()
     yield driver
     driver.quit()
+
+
+@pytest.fixture(autouse=True)
+def determinism_ends_with_the_test():
+    """Undo `--deterministic`, which holds for a whole process and would change how later tests compile."""
+    yield
+    if "tensorflow" in sys.modules:
+        # TensorFlow can only be told to begin; its own tests end it by this function.
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
