@@ -450,8 +450,11 @@ class _Flusher:
     def __enter__(self) -> _Flusher:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, *exception: object) -> None:
         self._pool.shutdown(wait=True)
+        # The system reports a failed write to one fsync alone, which may be this one.
+        if kind is None and self._running is not None:
+            self._running.result()
 
 
 def _write_all(descriptor: int, buffer: memoryview, offset: int) -> None:

@@ -394,3 +394,17 @@ def test_a_disk_that_fails_in_the_middle_is_an_error_and_leaves_nothing(tmp_path
     assert leftovers(tmp_path / "cache") == []
     monkeypatch.setattr(os, "pwrite", real)
     assert cached_images(table_of(tmp_path / "images"), SMALL, folder=tmp_path / "cache").built
+
+
+def test_a_failed_write_that_only_the_background_noticed_is_no_success(tmp_path, monkeypatch):
+    calls = []
+
+    def fails_once(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(cache_module, "FLUSH_BYTES", 1)
+    monkeypatch.setattr(cache_module.os, "fsync", fails_once)
+    with pytest.raises(OSError, match="Input/output"), cache_module._Flusher(0) as flusher:
+        flusher.wrote(1)
