@@ -18,7 +18,7 @@ from skinzoo.training.normalisation import Reestimation, override_momentum
 from skinzoo.training.optimizers import build_optimizer
 from skinzoo.training.runs import FAILURE_FILE, RunFolder
 from skinzoo.training.schedule import HEAD, Phase
-from skinzoo.training.scores import classification_scores
+from skinzoo.training.scores import classification_scores, cross_entropy
 from skinzoo.training.signals import StopRequest
 from skinzoo.training.source import Source
 from skinzoo.training.watch import Watch
@@ -86,7 +86,7 @@ class Loop:
         config: The configuration.
         source: Model and batches.
         phases: Phases in order.
-        loss: The loss.
+        loss: The loss of the training steps.
         hardware: What it runs on.
         callbacks: Keras callbacks of plugins.
         listener: Who is told.
@@ -282,15 +282,13 @@ class Loop:
             self.state.plateau.wait = 0
 
     def _validate(self, epoch: int) -> dict[str, float]:
-        import keras
-
         if self.config.training.batch_norm == "reestimate":
             count = self.config.training.reestimate_batches
             batches = self.source.train.epochs(epoch, epoch + 1).take(count)
             self._reestimate(batch[0] for batch in batches)
         probabilities = self.model.predict(self.source.validation.epochs(0, 1), verbose=0)
         labels = self.source.labels
-        loss = float(keras.ops.convert_to_numpy(self.loss(labels, probabilities.astype(np.float32))))
+        loss = cross_entropy(labels, probabilities)
         scores = classification_scores(labels.argmax(axis=1), probabilities) if math.isfinite(loss) else {}
         return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
 

@@ -22,3 +22,14 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
         "balanced_accuracy": float(recall_score(labels, predicted, **options)),
         "macro_f1": float(f1_score(labels, predicted, **options)),
     }
+
+
+def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean unweighted cross-entropy, whatever the training minimises.
+
+    Args:
+        labels: One-hot labels `(n, classes)`.
+        probabilities: `(n, classes)`; bounded from below by 1e-7, as Keras does.
+    """
+    bounded = np.clip(probabilities.astype(np.float64), 1e-7, 1.0)
+    return float(-np.log((labels * bounded).sum(axis=1)).mean())

@@ -56,8 +56,8 @@ def skinzoo_losses() -> list[LossSpec]:
                 "are scaled to a mean of 1; without, they are the printed ones, 1e-3 to 1e-5 at the "
                 "counts of HAM10000.",
                 "A soft label counts as the mixture of its cases (our choice).",
-                "The loss's scale changes with the epoch, so val_loss of different epochs cannot be "
-                "compared: choose the best epoch by another metric.",
+                "The loss's scale changes with the epoch, so the training loss of different epochs "
+                "cannot be compared; `val_loss`, the unweighted cross-entropy, can.",
             ),
             weighted=True,
             options=_OPTIONS,

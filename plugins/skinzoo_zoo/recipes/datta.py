@@ -51,6 +51,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "The authors wrote augmented files once; here images are repeated and augmented on the fly.",
                 "The authors' ResNet50 needs `--pooling gap`, their NASNetMobile "
                 "`--cut separable_conv_1_bn_normal_left5_12`.",
+                "`val_loss` is the unweighted cross-entropy: class weights act on the training loss alone.",
                 "919 steps are a tenth of the 9,187 training images of the 15 percent split.",
             ),
         )

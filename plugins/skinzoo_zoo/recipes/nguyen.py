@@ -50,6 +50,8 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "class order "
                 "akiec, bcc, bkl, df, mel, nv, vasc.",
                 "The scored part chooses the checkpoint, and images of one lesion stand on both sides.",
+                "`val_loss` is the unweighted cross-entropy, as in the notebooks: class weights act on the "
+                "training loss alone.",
                 "Betas, the plateau's least change and batch normalisation are Keras' defaults, which the "
                 "notebooks leave as they are.",
                 "The notebooks' preprocessing differs from the backbone's own for DenseNet201: add "
@@ -100,6 +102,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "The text names a test part of 857 images that no notebook uses; the split is that "
                 "of the notebooks.",
                 "The lowest learning rate is printed as 0.1e-6.",
+                "`val_loss` is the unweighted cross-entropy: class weights act on the training loss alone.",
             ),
         ),
     ]

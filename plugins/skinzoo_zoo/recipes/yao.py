@@ -54,7 +54,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "Its alternating colour and shape operations, random crops, DropBlock and crops at "
                 "test time are "
                 "not carried out.",
-                "The loss changes its scale with the epoch, so the best epoch is chosen by balanced "
+                "The training loss changes its scale with the epoch; the best epoch is chosen by balanced "
                 "accuracy.",
             ),
         )
