@@ -234,6 +234,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         ],
         wrap=["value"],
     )
+    steps = f"about {plan.steps:,} (an estimate)" if plan.steps_are_estimated else f"{plan.steps:,}"
     stamps = "".join(f", {stamp}" for stamp in plan.split["stamps"])
     render.fields(
         [
@@ -242,7 +243,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
             ("cases", ", ".join(f"{count:,} {part}" for part, count in plan.parts.items())),
             ("split", f"{plan.split['protocol']} (hash {plan.split['hash'][:12]}){stamps}"),
             ("weights", f"{plan.parameters:,}, {plan.trainable:,} of them trained"),
-            ("steps", f"{plan.epochs} epochs of {plan.steps:,}"),
+            ("steps", f"{plan.epochs} epochs of {steps}"),
             ("time", f"{plan.seconds_per_step:.3f} s a step, {duration(plan.hours * 3600)} for all epochs"),
             ("memory", f"{plan.memory_gib:.2f} GiB"),
             ("disk", f"{plan.disk_gib:.2f} GiB for decoded images and checkpoints"),

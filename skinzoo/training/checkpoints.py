@@ -91,7 +91,7 @@ class CheckpointStore:
             variables: Groups of arrays.
 
         Raises:
-            ModelError: The disk is full or the folder cannot be written; the one before stays.
+            ModelError: The disk is full or the folder cannot be written; the one before, if any, stays.
         """
         number = max(_numbered(self.folder, "state"), default=-1) + 1
         text = json.dumps({"format": FORMAT, "state": state}, sort_keys=True, allow_nan=False)
@@ -158,7 +158,9 @@ class CheckpointStore:
             what = "have room" if error.errno in NO_SPACE else "be writable"
             raise ModelError(
                 f"The folder of checkpoints must {what}. Received: {error.strerror} for {self.folder}.",
-                hint="The checkpoint before is kept: make room and go on with --resume.",
+                hint="The checkpoint before is kept: make room and go on with --resume."
+                if _numbered(self.folder, "state")
+                else "Nothing was saved before: make room and begin again with --resume.",
             ) from error
         return self.folder / name
 

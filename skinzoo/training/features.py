@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from skinzoo.model import ResolvedVariant
-    from skinzoo.training.listener import Listener
 
 FEATURES = "features"
 RECORD_FILE = "record.json"
@@ -135,7 +134,7 @@ def feature_source(
     model: keras.Model,
     images: ImageCache,
     labels: np.ndarray,
-    listener: Listener,
+    progress: Callable[[int, int], None],
 ) -> Source:
     """Return the part of a model behind its features, with batches of these.
 
@@ -146,7 +145,7 @@ def feature_source(
         model: The whole model; the part shares its layers.
         images: Decoded images.
         labels: Labels of the validation part, one-hot.
-        listener: Told how far the features are.
+        progress: Called with the number of images done and their total.
     """
     import keras
 
@@ -173,7 +172,7 @@ def feature_source(
         {"train": train_part, "validation": validation_part},
         images,
         cases,
-        listener,
+        progress,
     )
     shared: dict[str, Any] = {"classes": cases.classes, "vocabularies": cases.vocabularies}
     train = FeatureBatches(
@@ -201,7 +200,7 @@ def cached_features(
     parts: dict[str, pd.DataFrame],
     images: ImageCache,
     cases: prepare.Cases,
-    listener: Listener,
+    progress: Callable[[int, int], None],
 ) -> Path:
     """Find or compute the features of both parts and return their folder.
 
@@ -229,7 +228,7 @@ def cached_features(
     with on_full_disk(base):
         temporary.mkdir(parents=True)
         try:
-            _write(config, extractor, parts, images, cases, temporary, listener)
+            _write(config, extractor, parts, images, cases, temporary, progress)
             write_json(temporary / RECORD_FILE, about)
             try:
                 temporary.rename(folder)
@@ -249,7 +248,7 @@ def _write(
     images: ImageCache,
     cases: prepare.Cases,
     folder: Path,
-    listener: Listener,
+    progress: Callable[[int, int], None],
 ) -> None:
     import tensorflow as tf
 
@@ -261,7 +260,7 @@ def _write(
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        listener.prepared("Computing features", done, rows)
+        progress(done, rows)
 
     def batches(part: str, augmented: bool) -> InputPipeline:
         return InputPipeline(

@@ -24,11 +24,13 @@ class Hardware:
         strategy: Distributes steps over devices.
         precision: `float32`, `bfloat16` or `float16`.
         devices: Names of the devices, as TensorFlow spells them, with the model where it is known.
+        left_out: Names of devices that were wanted and are not used.
     """
 
     strategy: tf.distribute.Strategy
     precision: str
     devices: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def replicas(self) -> int:
@@ -41,12 +43,13 @@ class Hardware:
         return {"devices": list(self.devices), "precision": self.precision, "replicas": self.replicas}
 
 
-def set_up(settings: HardwareSettings, seed: int) -> Hardware:
+def set_up(settings: HardwareSettings, seed: int, *, single: bool = False) -> Hardware:
     """Set TensorFlow and Keras up for a training; before anything is built.
 
     Args:
         settings: The settings.
         seed: Seed of everything that is drawn.
+        single: Whether to use the first of the devices alone.
 
     Raises:
         UsageError: A device that does not exist, or threads that can no longer be set.
@@ -67,6 +70,7 @@ def set_up(settings: HardwareSettings, seed: int) -> Hardware:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
     names = _devices(settings.devices)
+    names, left_out = (names[:1], names[1:]) if single else (names, [])
     precision = settings.precision if settings.precision != "auto" else _fastest_precision(names)
     keras.config.set_dtype_policy(POLICIES[precision])
     if len(names) > 1:
@@ -75,7 +79,7 @@ def set_up(settings: HardwareSettings, seed: int) -> Hardware:
         strategy = tf.distribute.get_strategy()
     else:
         strategy = tf.distribute.OneDeviceStrategy(f"/{names[0]}")
-    return Hardware(strategy, precision, tuple(_described(name) for name in names))
+    return Hardware(strategy, precision, tuple(_described(name) for name in names), tuple(left_out))
 
 
 def restore_policy() -> None:

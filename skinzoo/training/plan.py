@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from skinzoo.config import RunConfig
+from skinzoo.data.balancing import SYNTHETIC
 from skinzoo.training import prepare
-from skinzoo.training.hardware import restore_policy, set_up
+from skinzoo.training.hardware import restore_policy
 from skinzoo.training.optimizers import build_optimizer
 from skinzoo.training.schedule import phases
 from skinzoo.training.trainer import check_names
@@ -34,6 +35,7 @@ class Plan:
         parameters: Weights in all.
         trainable: Trainable weights.
         steps: Steps of an epoch.
+        steps_are_estimated: Whether the balancing method fixes their number only when it is carried out.
         epochs: Most epochs.
         seconds_per_step: Measured on synthetic images.
         hours: Estimate for all epochs, validation included; early stopping may end sooner.
@@ -52,6 +54,7 @@ class Plan:
     parameters: int
     trainable: int
     steps: int
+    steps_are_estimated: bool
     epochs: int
     seconds_per_step: float
     hours: float
@@ -76,9 +79,16 @@ def make_plan(config: RunConfig) -> Plan:
     variant = prepare.resolve(config, cases)
     part = cases.part("train")
     prepare.check_batch_size(config, len(part))
-    rows = prepare.order_of_epochs(config, part).length
+    # Synthetic rows exist only after images are decoded, but every class comes to about the largest one.
+    estimated = config.balance.method in SYNTHETIC and config.training.steps_per_epoch is None
+    counts_of_classes = cases.training_counts()
+    rows = (
+        len(counts_of_classes) * max(counts_of_classes)
+        if estimated
+        else prepare.order_of_epochs(config, part).length
+    )
     steps = -(-rows // config.training.batch_size)
-    hardware = set_up(config.hardware, config.training.seed)
+    hardware = prepare.hardware_of(config)
     try:
         with hardware.strategy.scope():
             model, _, _ = prepare.build(config.changed("model", weights="none"), variant, cases)
@@ -111,6 +121,7 @@ def make_plan(config: RunConfig) -> Plan:
         parameters=counts.total,
         trainable=counts.trainable,
         steps=steps,
+        steps_are_estimated=estimated,
         epochs=phases(config, pretrained=True)[-1].stop,
         seconds_per_step=step,
         hours=config.training.epochs * (steps * step + validated * validation) / 3600,

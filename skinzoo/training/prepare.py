@@ -24,13 +24,13 @@ from skinzoo.data.table import class_counts, fingerprint
 from skinzoo.errors import DataError, ModelError, UsageError
 from skinzoo.registry import registry
 from skinzoo.specs import Head, LossRequest, LossSpec, Vocabularies
+from skinzoo.training.hardware import Hardware, set_up
 from skinzoo.training.order import FixedLength
 
 if TYPE_CHECKING:
     import keras
 
     from skinzoo.model import ResolvedVariant
-    from skinzoo.training.listener import Listener
 
 DEFAULT_PROTOCOL = "lesion"
 
@@ -43,11 +43,13 @@ class Cases:
         table: Canonical table.
         split: The split.
         vocabularies: Vocabularies of sex and localization.
+        differences: Sentences on how the data differ from those that the split was made on.
     """
 
     table: pd.DataFrame
     split: Split
     vocabularies: Vocabularies
+    differences: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,10 +84,11 @@ def read_cases(config: RunConfig, split: Split | None = None) -> Cases:
     if data.skip_bad:
         # Before the split is made, so that it, the class weights and every count speak of what is used.
         table = leave_out_unreadable(table)
+    differences: list[str] = []
+    if split is None and data.split:
+        split = Split.load(Path(data.split).expanduser())
     if split is not None:
-        split.check(table)
-    elif data.split:
-        split = Split.load(Path(data.split).expanduser(), table)
+        differences = split.check(table)
     else:
         split = make_split(
             table,
@@ -94,7 +97,12 @@ def read_cases(config: RunConfig, split: Split | None = None) -> Cases:
             options=data.protocol_options,
             merge_duplicates=data.merge_duplicates,
         )
-    cases = Cases(table=table, split=split, vocabularies=find_dataset(path, name).vocabularies)
+    cases = Cases(
+        table=table,
+        split=split,
+        vocabularies=find_dataset(path, name).vocabularies,
+        differences=tuple(differences),
+    )
     if tuple(split.classes) != cases.classes:
         raise DataError(
             f"The split must have the classes of the data, {', '.join(cases.classes)}. "
@@ -132,6 +140,7 @@ def case_notices(cases: Cases, config: RunConfig) -> list[str]:
     notices = [f"Note on the data: {note}" for note in cases.table.attrs.get("notes", ())]
     if left_out := cases.table.attrs.get("left_out"):
         notices.append(f"{len(left_out):,} rows are left out of the data; the first: {left_out[0]['reason']}")
+    notices += [f"Note on the split: {difference}" for difference in cases.differences]
     notices += [f"Warning: {warning}" for warning in cases.split.warnings]
     if cases.split.stamps:
         notices.append(f"Warning: this split is stamped {', '.join(cases.split.stamps)}.")
@@ -338,13 +347,9 @@ def validation_batches(config: RunConfig, cases: Cases, images: ImageCache) -> I
     )
 
 
-def with_progress(listener: Listener, what: str) -> Callable[[int, int], None]:
-    """Return a callback that passes progress on to a listener."""
-
-    def report(done: int, total: int) -> None:
-        listener.prepared(what, done, total)
-
-    return report
+def hardware_of(config: RunConfig) -> Hardware:
+    """Set up what a configuration asks for; training on features uses one device."""
+    return set_up(config.hardware, config.training.seed, single=config.training.method != "finetune")
 
 
 def one_hot(part: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:

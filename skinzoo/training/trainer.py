@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 from skinzoo.config import RunConfig
 from skinzoo.data.balancing import SYNTHETIC
 from skinzoo.data.splits import Split
-from skinzoo.errors import DataError, SkinzooError, UsageError
+from skinzoo.errors import DataError, SkinzooError, StoppedError, UsageError
 from skinzoo.files import replacing
 from skinzoo.home import runs_folder
 from skinzoo.plugins import describe
 from skinzoo.registry import registry
+from skinzoo.settings import TrainingSettings
 from skinzoo.specs import BackboneSpec, RecipeSpec, VariantSpec
 from skinzoo.training import prepare
 from skinzoo.training.environment import describe_environment
-from skinzoo.training.hardware import Hardware, restore_policy, set_up
+from skinzoo.training.hardware import Hardware, restore_policy
 from skinzoo.training.listener import Listener
 from skinzoo.training.lock import locked
 from skinzoo.training.loop import Loop, LoopState
@@ -125,12 +126,15 @@ def train(
         },
         split=cases.split,
     )
+    training = _Training(run, config, cases, variant, listener)
     try:
         with locked(run.path):
-            return _Training(run, config, cases, variant, listener).carry_out()
+            return training.carry_out()
+    except StoppedError:
+        raise
     except SkinzooError:
-        # What fails before its first checkpoint, for a reason that going on cannot mend, leaves nothing.
-        if run.checkpoints.latest() is None and not (run.path / FAILURE_FILE).exists():
+        # What fails before its first step leaves nothing; later errors leave what --resume goes on with.
+        if not training.in_loop:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
 
@@ -162,6 +166,11 @@ def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResul
             raise DataError(
                 f"The data must have the classes of the run's model, {', '.join(run.classes())}. "
                 f"Received: {', '.join(cases.classes)}."
+            )
+        if cases.differences:
+            raise DataError(
+                f"The data must be those that the run began with. Received: {' '.join(cases.differences)}",
+                hint="Bring back the files and metadata of then, or train a new run.",
             )
         before, now = run.document(ENVIRONMENT_FILE)["packages"], describe_environment()["packages"]
         if changed := sorted(name for name in before if before[name] != now.get(name)):
@@ -197,8 +206,15 @@ def check_names(config: RunConfig) -> None:
         raise UsageError(
             f"`loss.class_weights` must be left out for loss '{loss.name}', which takes none. "
             f"Received: {config.loss.class_weights!r}.",
-            hint="Use --set loss.name=weighted_ce.",
+            hint=f"Leave it out, or take a loss with weights: {', '.join(_weighted_losses())}.",
         )
+
+
+def _weighted_losses() -> list[str]:
+    from skinzoo.specs import LossSpec
+
+    parts = registry()
+    return [name for name in parts.names(LossSpec.kind) if parts.get(LossSpec, name).weighted]
 
 
 class _Training:
@@ -217,12 +233,18 @@ class _Training:
         self.cases = cases
         self.variant = variant
         self.listener = listener
+        self.in_loop = False
 
     def carry_out(self) -> TrainingResult:
         began = time.monotonic()
         for notice in prepare.case_notices(self.cases, self.config):
             self.listener.notice(notice)
-        hardware = set_up(self.config.hardware, self.config.training.seed)
+        hardware = prepare.hardware_of(self.config)
+        if hardware.left_out:
+            self.listener.notice(
+                f"Method '{self.config.training.method}' trains on one device, {hardware.devices[0]}; "
+                f"{', '.join(hardware.left_out)} stays idle."
+            )
         try:
             with StopRequest(self.listener.notice) as stop:
                 return self._train(hardware, stop, began)
@@ -236,7 +258,7 @@ class _Training:
             self.config,
             self.cases,
             self.variant.image_size,
-            prepare.with_progress(self.listener, "Decoding images"),
+            self._progress("Decoding images", stop),
         )
         config, going_on = self.config, self.run.checkpoints.latest() is not None
         if going_on and config.training.method == "finetune":
@@ -249,9 +271,9 @@ class _Training:
         for notice in notices:
             self.listener.notice(notice)
         pretrained = weights["origin"] != "none"
-        if not pretrained and (self.config.training.head_epochs or self.config.training.method != "finetune"):
-            self.listener.notice(_without_weights(self.config.training.method))
-        source = self._source(model, images, hardware)
+        if not pretrained and (notice := _without_weights(self.config.training)):
+            self.listener.notice(notice)
+        source = self._source(model, images, hardware, stop)
         plan = phases(self.config, pretrained=pretrained)
         loop = Loop(
             self.run,
@@ -278,6 +300,7 @@ class _Training:
                 **hardware.describe(),
             }
         )
+        self.in_loop = True
         state = loop.carry_out()
         assert state.best.epoch is not None
         source.model.set_weights(loop.store.best(state.best.epoch))
@@ -295,13 +318,33 @@ class _Training:
         self.run.write(WEIGHTS_FILE, weights)
         return weights
 
-    def _source(self, model: keras.Model, images: Any, hardware: Hardware) -> Any:
+    def _progress(self, what: str, stop: StopRequest) -> Callable[[int, int], None]:
+        def report(done: int, total: int) -> None:
+            self.listener.prepared(what, done, total)
+            if stop:
+                raise StoppedError(
+                    f"Stopped before the first step: {what.lower()} was not done.",
+                    hint=f"Go on with: skinzoo train --resume {self.run.path}",
+                )
+
+        return report
+
+    def _source(self, model: keras.Model, images: Any, hardware: Hardware, stop: StopRequest) -> Any:
         from skinzoo.training.features import feature_source
         from skinzoo.training.source import Source
 
         labels = prepare.one_hot(images.usable(self.cases.part("validation")), self.cases.classes)
         if self.config.training.method != "finetune":
-            return feature_source(self.config, self.cases, self.variant, model, images, labels, self.listener)
+            with hardware.strategy.scope():
+                return feature_source(
+                    self.config,
+                    self.cases,
+                    self.variant,
+                    model,
+                    images,
+                    labels,
+                    self._progress("Computing features", stop),
+                )
         train = prepare.training_batches(self.config, self.cases, images, replicas=hardware.replicas)
         validation = prepare.validation_batches(self.config, self.cases, images)
         return Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
@@ -384,10 +427,13 @@ class _Training:
         self.run.write(CARD_FILE, json.loads(json.dumps(card)))
 
 
-def _without_weights(method: str) -> str:
-    if method == "finetune":
+def _without_weights(training: TrainingSettings) -> str:
+    if training.method != "finetune" or training.freeze_backbone:
+        what = "`freeze_backbone`" if training.method == "finetune" else f"method '{training.method}'"
+        return (
+            f"Warning: {what} keeps the backbone as it is, and here its weights are random: "
+            "scores will be poor."
+        )
+    if training.head_epochs:
         return "The backbone begins with random weights, so all layers are trained from the first epoch."
-    return (
-        f"Warning: method '{method}' keeps the backbone as it is, and here its weights are random: "
-        "scores will be poor."
-    )
+    return ""

@@ -56,8 +56,12 @@ def losses(tmp_path, home, *settings, plain=True):
     if plain:
         # The attention module's dropout draws other numbers on each replica.
         program = "import skinzoo.model.assembly as assembly\nassembly.MODULE_DROPOUT = 0.0\n" + program
+    return run_program(program, tmp_path, home, [*SETTINGS, *settings])
+
+
+def run_program(program, tmp_path, home, settings):
     result = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path), json.dumps([*SETTINGS, *settings])],
+        [sys.executable, "-c", program, str(tmp_path), json.dumps(settings)],
         capture_output=True,
         text=True,
         env={**os.environ, "SKINZOO_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -74,6 +78,21 @@ def test_two_devices_train_as_one_does(tmp_path, sample_home):
     two = losses(tmp_path / "two", sample_home, steps, "hardware.devices='CPU:0,CPU:1'")
     assert len(one) == len(two) == 9
     assert two == pytest.approx(one, abs=1e-4)
+
+
+@pytest.mark.parametrize("recipe", ["frozen", "linear"])
+def test_features_are_trained_on_one_of_two_devices(tmp_path, sample_home, recipe):
+    program = PROGRAM.replace('make_config("cnn",', f'make_config("cnn", recipe="{recipe}",')
+    settings = [text for text in SETTINGS if "fusion" not in text]
+    more = ["training.views=1", "hardware.devices='CPU:0,CPU:1'"]
+    found = run_program(program, tmp_path, sample_home, [*settings, *more])
+    assert len(found) == 12
+    (run,) = tmp_path.iterdir()
+    assert json.loads((run / "card.json").read_text())["hardware"] == {
+        "devices": ["CPU:0"],
+        "precision": "float32",
+        "replicas": 1,
+    }
 
 
 def test_bfloat16_trains_and_its_model_is_float32(tmp_path, sample_home):

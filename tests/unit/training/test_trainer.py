@@ -2,21 +2,23 @@
 
 import csv
 import json
+import signal
 
 import numpy as np
 import pytest
 
 from skinzoo.data.splits import Split
-from skinzoo.errors import DataError, ModelError, PluginError, UsageError
+from skinzoo.errors import DataError, ModelError, PluginError, StoppedError, UsageError
 from skinzoo.model import load_model
 from skinzoo.runs import Run
+from skinzoo.training import prepare
 from skinzoo.training.lock import locked
 from skinzoo.training.plan import make_plan
 from skinzoo.training.request import TrainRequest, resolve_request
 from skinzoo.training.runs import RunFolder, list_runs
 from skinzoo.training.trainer import resume, train
 
-from .conftest import same_weights, weights_of, without_times
+from .conftest import Recorder, same_weights, weights_of, without_times
 
 FILES = {
     *("config.json", "environment.json", "split.json", "classes.json", "weights.json", "card.json"),
@@ -29,7 +31,7 @@ def finished(sample_home, tmp_path_factory):
     """A run that several tests read."""
     from skinzoo.config import make_config
 
-    from .conftest import TINY, Recorder
+    from .conftest import TINY
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SKINZOO_HOME", str(sample_home))
@@ -66,6 +68,22 @@ def test_the_model_is_the_best_epochs(finished):
     assert again.accuracy == pytest.approx(result.scores["val_accuracy"])
     assert again.balanced_accuracy == pytest.approx(result.scores["val_balanced_accuracy"])
     assert again.macro_f1 == pytest.approx(result.scores["val_macro_f1"])
+
+
+def test_val_loss_is_the_unweighted_cross_entropy(finished):
+    import keras
+
+    run, result, _ = finished
+    loss, options = run.config().loss, dict(run.config().loss.options)
+    assert (loss.name, options) == ("weighted_ce", {"power": 0.5}), "the training loss must be another"
+    config = run.config()
+    cases = prepare.read_cases(config, Split.load(run.path / "split.json"))
+    images = prepare.load_images(config, cases, 32)
+    model = load_model(run.path / "model.keras")
+    probabilities = model.predict(prepare.validation_batches(config, cases, images).epochs(0, 1), verbose=0)
+    labels = prepare.one_hot(cases.part("validation"), cases.classes)
+    expected = float(keras.losses.CategoricalCrossentropy()(labels, probabilities))
+    assert result.scores["val_loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_steps_are_reported(finished):
@@ -203,9 +221,7 @@ def split_with(tiny, tmp_path, change):
     """Return the path of a split whose assignment was changed and whose hash is right."""
     import dataclasses
 
-    from skinzoo.training.prepare import read_cases
-
-    cases = read_cases(tiny())
+    cases = prepare.read_cases(tiny())
     assignment = change(
         dict(cases.split.assignment), dict(zip(cases.table["image_id"], cases.table["label"], strict=True))
     )
@@ -289,3 +305,80 @@ def test_a_plan_says_what_would_be(tiny):
     assert plan.hours == pytest.approx(10 * 4 * plan.seconds_per_step / 3600, rel=0.9)
     assert plan.memory_gib > 0.1
     assert plan.settings["training"]["epochs"] == 10
+    assert not plan.steps_are_estimated
+
+
+def test_a_plan_estimates_the_steps_of_synthetic_balancing(tiny):
+    plan = make_plan(tiny("balance.method=smote"))
+    largest = max(prepare.read_cases(tiny()).training_counts())
+    assert (plan.steps, plan.steps_are_estimated) == (-(-7 * largest // 8), True)
+
+
+def test_a_full_disk_at_the_first_checkpoint_leaves_a_run_to_go_on_with(tiny, tmp_path, recorder):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Fills(Recorder):
+        def began(self, summary):
+            # The first checkpoint, of 198,011 weights, is larger.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+
+    try:
+        with pytest.raises(ModelError, match="must have room") as caught:
+            train(tiny("training.epochs=1"), folder=tmp_path, name="full", listener=Fills())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "Nothing was saved before: make room and begin again with --resume" in caught.value.hint
+    run = RunFolder(tmp_path / "full")
+    assert run.state == "stopped"
+    assert resume(run).epochs == 1
+
+
+def test_frozen_backbones_with_random_weights_are_warned_of(tiny_train):
+    _, _, recorder = tiny_train("training.freeze_backbone=true", "training.epochs=1")
+    assert any("`freeze_backbone` keeps the backbone" in notice for notice in recorder.notices)
+    assert not any("all layers are trained" in notice for notice in recorder.notices)
+
+
+def other_copy(split):
+    """Make the split of a file that of another copy of the same cases."""
+    import dataclasses
+
+    dataclasses.replace(Split.load(split), fingerprint="0" * 64).save(split)
+
+
+def test_data_that_changed_since_the_run_began_are_refused(finished, tmp_path):
+    run = unfinished(finished, tmp_path)
+    other_copy(run.path / "split.json")
+    with pytest.raises(
+        DataError, match=r"those that the run began with\. Received: .*other files or metadata"
+    ):
+        resume(run)
+
+
+def test_a_split_of_another_copy_is_noted(tiny, tmp_path):
+    path = split_with(tiny, tmp_path, lambda parts, labels: parts)
+    other_copy(path)
+    config = tiny(f"data.split={path}")
+    notices = prepare.case_notices(prepare.read_cases(config), config)
+    assert any("made on another copy" in notice for notice in notices)
+
+
+@pytest.mark.parametrize(
+    ("what", "recipe"), [("Decoding images", "default"), ("Computing features", "frozen")]
+)
+def test_a_signal_while_images_are_prepared_stops_at_once(tiny, tmp_path, monkeypatch, what, recipe):
+    monkeypatch.setenv("SKINZOO_HOME", str(tmp_path / "home"))
+    reports = []
+
+    class Interrupts(Recorder):
+        def prepared(self, name, done, total):
+            if name == what:
+                reports.append(done)
+                signal.raise_signal(signal.SIGTERM)
+
+    config = tiny("training.epochs=1", "training.views=2", recipe=recipe)
+    with pytest.raises(StoppedError, match=rf"{what.lower()} was not done") as caught:
+        train(config, folder=tmp_path, name="early", listener=Interrupts())
+    assert (len(reports), caught.value.exit_code) == (1, 130)
+    assert resume(RunFolder(tmp_path / "early")).epochs == 1
