@@ -80,8 +80,8 @@ class LossSettings:
     """The loss and its class weights."""
 
     name: str = setting("", "Name of the loss; every recipe names one.")
-    class_weights: str | tuple[float, ...] = setting(
-        "from_counts", "from_counts, or one number a class in class order."
+    class_weights: str | tuple[float, ...] | Mapping[str, Any] = setting(
+        "from_counts", "from_counts, one number a class in class order, or a table of class name to number."
     )
     options: Mapping[str, Any] = setting(EMPTY, "The loss's own options.")
 

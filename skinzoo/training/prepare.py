@@ -249,9 +249,27 @@ def _loss_request(config: RunConfig, cases: Cases) -> LossRequest:
     return LossRequest(
         class_counts=cases.training_counts(),
         class_names=cases.classes,
-        class_weights=config.loss.class_weights,
+        class_weights=_class_weights(config.loss.class_weights, cases.classes),
         options=config.loss.options,
     )
+
+
+def _class_weights(
+    given: str | tuple[float, ...] | Mapping[str, Any], classes: tuple[str, ...]
+) -> str | tuple[float, ...]:
+    """Return weights in class order; those by name must name the classes of the data."""
+    if not isinstance(given, Mapping):
+        return given
+    if set(given) != set(classes):
+        raise UsageError(
+            f"`loss.class_weights` must name the classes of the data, {', '.join(classes)}. "
+            f"Received: {', '.join(given)}.",
+            hint="Use --set loss.class_weights=from_counts, or a list of one number a class.",
+        )
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"`loss.class_weights.{name}` must be a number. Received: {value!r}.")
+    return tuple(float(given[name]) for name in classes)
 
 
 def load_images(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skinzoo.config import RunConfig, make_config, merge, parse_assignments, read_settings
-from skinzoo.data.read import SAMPLE, resolve_data
+from skinzoo.data.read import SAMPLE, Data, resolve_data
 
 SAMPLE_EPOCHS = 3
 
@@ -50,7 +50,7 @@ def resolve_request(request: TrainRequest) -> tuple[RunConfig, list[str]]:
         options=request.options,
     )
     notices = []
-    data = resolve_data(request.data or config.data.path or config.data.dataset or None)
+    data = _data(request.data or config.data.path or "", config.data.dataset)
     if data.notice:
         notices.append(data.notice)
     found = {"path": str(data.path or ""), "dataset": config.data.dataset or data.dataset or ""}
@@ -63,6 +63,15 @@ def resolve_request(request: TrainRequest) -> tuple[RunConfig, list[str]]:
                 "Choose another number with --epochs."
             )
     return config, notices
+
+
+def _data(given: str, dataset: str) -> Data:
+    """Return the data that were given, else the usual ones, else the downloaded copy of a named dataset."""
+    if not given and dataset and dataset != SAMPLE:
+        usual = resolve_data()
+        if usual.path is not None:
+            return usual
+    return resolve_data(given or dataset or None)
 
 
 def _given(request: TrainRequest) -> set[str]:

@@ -60,7 +60,15 @@ def test_the_papers_settings():
         "concat4096",
         None,
     )
-    assert paper.loss.class_weights == (4.37, 2.78, 1.3, 12.44, 1.28, 0.21, 10.0)
+    assert paper.loss.class_weights == {
+        "akiec": 4.37,
+        "bcc": 2.78,
+        "bkl": 1.3,
+        "df": 12.44,
+        "mel": 1.28,
+        "nv": 0.21,
+        "vasc": 10.0,
+    }
     assert (paper.training.min_delta, paper.training.validation_batch_size) == (0.001, 32)
     text = make_config("densenet201", recipe="paper_text")
     assert (text.training.batch_size, text.training.epochs, text.training.patience) == (32, 250, 25)
@@ -76,7 +84,7 @@ PUBLISHED = {
         "optimizer.learning_rate": 0.01,
         "optimizer.epsilon": 0.1,
         "schedule.name": "constant",
-        "loss.class_weights": (1, 1, 1, 1, 5, 1, 1),
+        "loss.class_weights": {"akiec": 1, "bcc": 1, "bkl": 1, "df": 1, "mel": 5, "nv": 1, "vasc": 1},
         "training.epochs": 150,
         "training.batch_size": 16,
         "training.steps_per_epoch": 919,

@@ -1,8 +1,14 @@
 """The recipe of Datta et al. (2021)."""
 
+from types import MappingProxyType
+
 from skinzoo.api import RecipeSpec, hookimpl
 from skinzoo_zoo.published import DATTA
 from skinzoo_zoo.recipes.augmentation import PAPERS
+
+_WEIGHTS = MappingProxyType(
+    {"akiec": 1.0, "bcc": 1.0, "bkl": 1.0, "df": 1.0, "mel": 5.0, "nv": 1.0, "vasc": 1.0}
+)
 
 
 @hookimpl
@@ -16,7 +22,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
             settings={
                 "data": {"protocol": "datta", "resize": "squash"},
                 "model": {"attention": "soft_as_coded", "fusion": "image_only", "preprocess": "symmetric"},
-                "loss": {"name": "weighted_ce", "class_weights": (1.0, 1.0, 1.0, 1.0, 5.0, 1.0, 1.0)},
+                "loss": {"name": "weighted_ce", "class_weights": _WEIGHTS},
                 "optimizer": {
                     "name": "adam",
                     "learning_rate": 0.01,

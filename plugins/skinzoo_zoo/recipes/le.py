@@ -62,7 +62,8 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "Of the paper's system the class-weighted focal loss is carried out; its ensemble of "
                 "modified "
                 "ResNet50 is not. The other settings are our choice.",
-                "`val_loss` is the unweighted cross-entropy: weights and focusing act on the training loss alone.",
+                "`val_loss` is the unweighted cross-entropy: weights and focusing act on the "
+                "training loss alone.",
                 "Meant for `resnet50`; any variant takes it.",
             ),
         )

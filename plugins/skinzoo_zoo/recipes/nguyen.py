@@ -5,7 +5,9 @@ from types import MappingProxyType
 from skinzoo.api import RecipeSpec, hookimpl
 from skinzoo_zoo.published import NGUYEN
 
-_NOTEBOOK_WEIGHTS = (4.37, 2.78, 1.3, 12.44, 1.28, 0.21, 10.0)
+_NOTEBOOK_WEIGHTS = MappingProxyType(
+    {"akiec": 4.37, "bcc": 2.78, "bkl": 1.3, "df": 12.44, "mel": 1.28, "nv": 0.21, "vasc": 10.0}
+)
 _OPTIMIZER = MappingProxyType(
     {"name": "adam", "learning_rate": 1e-3, "epsilon": 0.1, "beta_1": 0.9, "beta_2": 0.999}
 )
@@ -46,9 +48,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
             not_stated=(),
             notes=(
                 "Images were read in BGR order; `--set data.bgr=false` trains on RGB.",
-                "Class weights are those of all 10,015 images as the notebooks print them, in the "
-                "class order "
-                "akiec, bcc, bkl, df, mel, nv, vasc.",
+                "Class weights are those of all 10,015 images as the notebooks print them.",
                 "The scored part chooses the checkpoint, and images of one lesion stand on both sides.",
                 "`val_loss` is the unweighted cross-entropy, as in the notebooks: class weights act on the "
                 "training loss alone.",

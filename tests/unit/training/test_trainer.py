@@ -217,6 +217,26 @@ def test_what_cannot_be_trained_is_refused(tiny, tmp_path):
     )
 
 
+def test_class_weights_by_name_are_those_of_the_named_classes(tiny):
+    import dataclasses
+
+    config = tiny(recipe="paper")
+    cases = prepare.read_cases(tiny())
+    assert prepare.class_weights(config, cases) == pytest.approx((4.37, 2.78, 1.3, 12.44, 1.28, 0.21, 10.0))
+    other = cases.table.copy()
+    turned = tuple(reversed(cases.classes))
+    other.attrs = {**cases.table.attrs, "classes": turned}
+    turned_cases = dataclasses.replace(cases, table=other)
+    assert prepare.class_weights(config, turned_cases) == pytest.approx(
+        (10.0, 0.21, 1.28, 12.44, 1.3, 2.78, 4.37)
+    )
+    foreign = cases.table.copy()
+    foreign.attrs = {**cases.table.attrs, "classes": tuple("abcdefg")}
+    for recipe in ("paper", "datta"):
+        with pytest.raises(UsageError, match=r"must name the classes of the data, a, b.*from_counts"):
+            prepare.class_weights(tiny(recipe=recipe), dataclasses.replace(cases, table=foreign))
+
+
 def split_with(tiny, tmp_path, change):
     """Return the path of a split whose assignment was changed and whose hash is right."""
     import dataclasses
@@ -296,6 +316,18 @@ def test_the_bare_request_takes_the_sample_and_is_short(monkeypatch):
     assert config.training.epochs == 9
     config, _ = resolve_request(TrainRequest(variant="cnn", recipe="datta"))
     assert (config.training.steps_per_epoch, config.balance.per_class) == (None, None)
+
+
+def test_a_named_dataset_is_read_from_where_the_data_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("SKINZOO_DATA", str(tmp_path))
+    named = {"data": {"dataset": "ham10000"}}
+    config, _ = resolve_request(TrainRequest(variant="cnn", options=named))
+    assert (config.data.path, config.data.dataset) == (str(tmp_path), "ham10000")
+    config, _ = resolve_request(TrainRequest(variant="cnn", options={"data": {"dataset": "sample"}}))
+    assert (config.data.path, config.data.dataset) == ("", "sample")
+    monkeypatch.delenv("SKINZOO_DATA")
+    with pytest.raises(DataError, match="must have been downloaded"):
+        resolve_request(TrainRequest(variant="cnn", options=named))
 
 
 def test_a_plan_says_what_would_be(tiny):
