@@ -146,10 +146,19 @@ def test_head_first_leaves_the_backbone_alone(tiny_train, tiny, tmp_path, sample
     ],
 )
 def test_settings_reach_the_training(tiny_train, settings):
-    _, result, recorder = tiny_train(*settings, "training.epochs=2")
+    run, result, recorder = tiny_train(*settings, "training.epochs=2")
     assert result.epochs == 2
     steps = {r.steps for r in recorder.steps}
-    assert steps == {2} if "training.steps_per_epoch=2" in settings else steps
+    if "training.steps_per_epoch=2" in settings:
+        assert steps == {2}
+    elif "balance.per_class=12" not in settings:
+        assert steps == {4}
+    is_bgr = "data.bgr=true" in settings
+    assert load_model(run.path / "model.keras").get_layer("preprocess").bgr is is_bgr
+    decoding = json.loads((run.path / "card.json").read_text())["decoding"]
+    assert (decoding["resize"], decoding["preprocessing"]) == (
+        ("crop", ["shades_of_gray"]) if is_bgr else ("squash", [])
+    )
     if "balance.per_class=12" in settings:
         # Seven classes of at least 12 rows are more than the 29 cases of the part.
         assert min(steps) >= 7 * 12 // 8
@@ -181,7 +190,7 @@ def test_early_stopping(tiny_train):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny, tmp_path, recorder):
     config = tiny("optimizer.name=sgd", "optimizer.learning_rate=100", "optimizer.clip_norm=none",
                   "optimizer.weight_decay=50", "schedule.name=constant", "training.epochs=30",
-                  "schedule.warmup_epochs=2")  # fmt: skip
+                  "schedule.warmup_epochs=2", "training.checkpoint_minutes=0")  # fmt: skip
     with pytest.raises(ModelError, match=r"must be finite. Received: nan in epoch \d+, step \d+") as caught:
         train(config, folder=tmp_path, name="nan", listener=recorder)
     assert "lower --set optimizer.learning_rate" in caught.value.hint
@@ -190,9 +199,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny, tmp_path, reco
     (found,) = list_runs(tmp_path)
     assert "must be finite" in found.problem
     kept = run.checkpoints.latest()
-    if kept is not None:
-        assert all(np.isfinite(array).all() for array in kept.variables()["model"])
-        assert len(recorder.rows) == len(kept.state["history"])
+    assert kept is not None
+    assert all(np.isfinite(array).all() for array in kept.variables()["model"])
+    assert len(recorder.rows) == len(kept.state["history"])
 
 
 def test_what_cannot_be_trained_is_refused(tiny, tmp_path):
