@@ -26,7 +26,8 @@ def heads_softmax(scores):
     """
     _, height, width, heads = scores.shape
     if height * width == 1:
-        # A 1x1 feature map, as behind a squeeze: the softmax over one place is 1.
-        return ops.ones_like(scores, dtype="float32")
+        # A 1x1 feature map, as behind a squeeze: the softmax over one place is 1, and its gradient 0, which
+        # is not the same as none.
+        return 0 * ops.cast(scores, "float32") + 1
     flat = ops.reshape(ops.cast(scores, "float32"), (-1, height * width, heads))
     return ops.reshape(ops.softmax(flat, axis=1), (-1, height, width, heads))

@@ -175,3 +175,17 @@ def test_softmax_stays_in_float32_under_half_precision():
         assert keras.backend.standardize_dtype(amap.dtype) == "float32"
         assert keras.backend.standardize_dtype(attended.dtype) == "float16"
         np.testing.assert_allclose(np.asarray(amap).sum(), 16, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer_type", [SoftAttention, SoftAttentionAsCoded])
+def test_one_place_gets_all_attention_and_a_gradient_of_zero(layer_type):
+    from skinzoo.testing import gradients
+
+    image = keras.Input((1, 1, 8))
+    layer = layer_type()
+    model = keras.Model(image, keras.layers.Flatten()(layer(image)[0]))
+    features = features_of((2, 1, 1, 8))
+    np.testing.assert_array_equal(np.asarray(layer(features)[1]), 16)
+    found = dict(zip([w.name for w in model.trainable_weights], gradients(model, features), strict=True))
+    assert found["kernel"] is not None
+    assert not found["kernel"].any()
