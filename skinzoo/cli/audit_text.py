@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from skinzoo.cli import render
 from skinzoo.data.audit import SEVERITIES
+from skinzoo.data.duplicates import SIMILARITY
 
 if TYPE_CHECKING:
     from skinzoo.data.audit import AuditReport, Finding
+
+SIMILARITY_MEANING = (
+    "similarity: height of the phase-correlation peak, 0 to 1; equal pictures have 1, pairs count from "
+    f"{SIMILARITY:g}, small images from more"
+)
 
 
 def print_audit(report: AuditReport, examples: int) -> None:
@@ -20,9 +26,10 @@ def print_audit(report: AuditReport, examples: int) -> None:
         report: What was found.
         examples: How many items to print of each finding.
     """
-    lesions = f"{report.lesions:,} lesions" if report.lesions else "no lesion ids"
+    lesions = render.number_of(report.lesions, "lesion") if report.lesions else "no lesion ids"
     render.heading(
-        f"{report.dataset}: {report.images:,} images, {lesions}, {len(report.class_counts)} classes"
+        f"{report.dataset}: {render.number_of(report.images, 'image')}, {lesions}, "
+        f"{len(report.class_counts)} class{'' if len(report.class_counts) == 1 else 'es'}"
     )
     render.paragraph(", ".join(f"{name} {number:,}" for name, number in report.class_counts.items()))
     render.line()
@@ -35,6 +42,8 @@ def print_audit(report: AuditReport, examples: int) -> None:
 
 def _text(finding: Finding, examples: int, width: int) -> str:
     lines = [_item(item) for item in finding.items[:examples]]
+    if lines and "similarity" in finding.items[0]:
+        lines.insert(0, SIMILARITY_MEANING)
     rest = len(finding.items) - examples
     if rest > 0 and examples:
         lines.append(f"and {rest:,} more (all with --json)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -217,10 +218,19 @@ def make_split_file(
         str, typer.Option(help="lesion, lesion_kfold, paper, datta, northeastern, official or given.")
     ] = "lesion",
     seed: Annotated[int | None, typer.Option(help="Seed; the protocol's own unless given.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
-    test_fold: Annotated[int | None, typer.Option(help="Fold that is the test part.")] = None,
-    test_size: Annotated[float | None, typer.Option(help="Share of the test part.")] = None,
-    validation: Annotated[float | None, typer.Option(help="Share of training that validates.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Protocols lesion and lesion_kfold: number of folds.")
+    ] = None,
+    test_fold: Annotated[
+        int | None, typer.Option(help="Protocols lesion and lesion_kfold: fold that is the test part.")
+    ] = None,
+    test_size: Annotated[
+        float | None, typer.Option(help="Protocols paper, datta and northeastern: share of the test part.")
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(help="Protocols datta, official and given: share of training that validates."),
+    ] = None,
     column: Annotated[str | None, typer.Option(help="Protocol given: column with the parts.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="Protocol given: CSV file with the columns image_id and part.")
@@ -279,6 +289,12 @@ def make_split_file(
     else:
         _print_split(made, to)
         _left_out(table.attrs["left_out"])
+        if (table["lesion_id"] != "").any() and not merge_duplicates:
+            where = "" if path is None else f"{shlex.quote(path)} "
+            render.notice(
+                "Pictures of different lesion ids that look alike may lie in different parts. "
+                f"See them: skinzoo data audit {where}--split {shlex.quote(str(to))}; keep them together: --merge-duplicates"
+            )
 
 
 @commands.command()
@@ -353,6 +369,8 @@ def sample(
 
     write_sample(to, SampleOptions(images=images, width=width, seed=seed))
     render.line(str(to))
+    size = f"{width} x {round(width * 3 / 4)} pixels"
+    render.notice(f"{images:,} images of {size}. Next: skinzoo data show {shlex.quote(str(to))}")
 
 
 def _read(
@@ -360,10 +378,10 @@ def _read(
 ) -> tuple[pd.DataFrame, DatasetSpec, Data]:
     from skinzoo.data.read import find_dataset, read_dataset, resolve_data
 
-    data = resolve_data(path)
+    data = resolve_data(path, option="PATH")
     if path is None and data.path is None and dataset is not None:
         # A dataset that is named without a path stands for its downloaded copy, or needs none.
-        data = resolve_data(dataset)
+        data = resolve_data(dataset, option="PATH")
     name = dataset or data.dataset
     if data.notice:
         render.notice(data.notice)
@@ -419,7 +437,8 @@ def _notes(sentences: Any) -> None:
 def _left_out(entries: list[dict[str, str]], shown: int = 3) -> None:
     if not entries:
         return
-    render.notice(f"Left out: {len(entries):,} images or rows.")
+    what = "1 image or row" if len(entries) == 1 else f"{len(entries):,} images or rows"
+    render.notice(f"Left out: {what}.")
     for entry in entries[:shown]:
         render.notice(f"  {entry['image_id'] or entry['path']}: {entry['reason']}")
     if len(entries) > shown:

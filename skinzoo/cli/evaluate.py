@@ -221,7 +221,7 @@ def _print(found: Evaluation, report: Path | None) -> None:
         for name in (*_SHOWN, *plugins)
         if scores.overall[name] is not None
     ]
-    render.heading(f"{found.provenance.name}: {len(found.predictions):,} images")
+    render.heading(f"{found.provenance.name}: {render.number_of(len(found.predictions), 'image')}")
     render.table(["metric", f"value [95% over {intervals.unit}s]"], rows)
     render.line()
     render.table(

@@ -46,6 +46,11 @@ def json_document(value: Any) -> None:
     line(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def number_of(number: int, what: str) -> str:
+    """Return a count with its noun, in the plural where there is not just one."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def natural_width(columns: Sequence[str], rows: Sequence[Sequence[str]], *, gap: int = 2) -> int:
     """Return how many terminal columns a table needs so that nothing in it wraps."""
     from rich.cells import cell_len

@@ -260,7 +260,7 @@ class _Duplicates:
                 "warning",
                 f"{_count(len(across), 'group')} of byte-identical files that no lesion id joins.",
                 tuple(self._group(group) for group in across),
-                hint="Split with --merge-duplicates, so that they stay in one part.",
+                hint="Keep them in one part: skinzoo data split --merge-duplicates",
             )
         if self.near:
             differ = sum(self._labels[pair.first] != self._labels[pair.second] for pair in self.near)
@@ -270,7 +270,7 @@ class _Duplicates:
                 f"{_count(len(self.near), 'pair')} of images look the same and no lesion id joins them"
                 + (f"; {differ:,} of them differ in label." if differ else "."),
                 tuple(self.pair(pair) for pair in self.near),
-                hint="Look at them; split with --merge-duplicates, so that they stay in one part.",
+                hint="Look at them; to keep them in one part: skinzoo data split --merge-duplicates",
             )
 
     def pair(self, pair: Pair) -> dict[str, Any]:
@@ -330,7 +330,9 @@ def _left_out_finding(kind: str, severity: str, what: str, entries: Sequence[Map
         severity,
         f"{len(entries):,} {what}.",
         tuple(dict(entry) for entry in entries),
-        hint="Correct the data, or leave them out with --skip-bad." if severity == "error" else "",
+        hint="Correct the data, or leave their rows out of training with --skip-bad."
+        if severity == "error"
+        else "",
     )
 
 
@@ -371,7 +373,7 @@ def _unreadable(table: pd.DataFrame, scan: Scan) -> list[Finding]:
             "error",
             f"{_count(len(items), 'image file')} cannot be used.",
             items,
-            hint="Replace the files, or leave their rows out with --skip-bad.",
+            hint="Replace the files, or leave their rows out of training with --skip-bad.",
         )
     ]
 
@@ -564,7 +566,7 @@ def _split_findings(table: pd.DataFrame, split: Split, duplicates: _Duplicates) 
                 f"The split leaks: {_count(len(identical), 'group')} of byte-identical files in several "
                 "parts.",
                 tuple(identical),
-                hint="Split with --merge-duplicates.",
+                hint="Split anew: skinzoo data split --merge-duplicates",
                 leak=True,
             )
         )
@@ -578,7 +580,7 @@ def _split_findings(table: pd.DataFrame, split: Split, duplicates: _Duplicates) 
                 f"{'The split leaks: ' if alone else ''}{_count(len(near), 'pair')} of images that look the "
                 "same in different parts.",
                 tuple(near),
-                hint="Split with --merge-duplicates.",
+                hint="Split anew: skinzoo data split --merge-duplicates",
                 leak=alone,
             )
         )

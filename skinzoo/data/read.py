@@ -33,7 +33,7 @@ class Data:
     Args:
         path: Folder or file; None for a dataset that needs none.
         dataset: Name of the dataset; None where the path is to be recognised.
-        origin: Who chose: `--data`, `SKINZOO_DATA`, `skinzoo data use` or `default`.
+        origin: Who chose: `--data` or `PATH`, `SKINZOO_DATA`, `skinzoo data use` or `default`.
         notice: What the user should be told; empty where there is nothing to tell.
     """
 
@@ -43,7 +43,7 @@ class Data:
     notice: str = ""
 
 
-def resolve_data(data: str | None = None) -> Data:
+def resolve_data(data: str | None = None, *, option: str = "--data") -> Data:
     """Find out which data are meant.
 
     The order is: what was given, the environment variable `SKINZOO_DATA`, the path set by `skinzoo data
@@ -52,12 +52,13 @@ def resolve_data(data: str | None = None) -> Data:
 
     Args:
         data: What the user gave as `--data`.
+        option: What errors call it, where the command takes it otherwise.
 
     Raises:
         DataError: The path does not exist, or nothing of that name was downloaded.
     """
     if data:
-        return _located(data, "--data")
+        return _located(data, option)
     from_environment = os.environ.get(DATA_VARIABLE)
     if from_environment:
         return _located(from_environment, DATA_VARIABLE)
@@ -68,8 +69,8 @@ def resolve_data(data: str | None = None) -> Data:
         None,
         SAMPLE,
         "default",
-        "No data given: using the built-in sample of synthetic lesions. For real data give --data PATH, set "
-        f"{DATA_VARIABLE}, or run: skinzoo data use PATH",
+        "No data given: using the built-in sample of synthetic lesions. For real data give "
+        f"{_as_given(option)}, set {DATA_VARIABLE}, or run: skinzoo data use PATH",
     )
 
 
@@ -287,9 +288,13 @@ def _located(data: str, origin: str) -> Data:
         raise DataError(
             f"Dataset '{name}' must have been downloaded to be named without a path. Received: nothing at "
             f"{downloaded}.",
-            hint=f"Give --data PATH, or run: skinzoo data download {name}",
+            hint=f"Give {_as_given(origin)}, or run: skinzoo data download {name}",
         )
     raise _no_such_data(data, origin)
+
+
+def _as_given(option: str) -> str:
+    return "PATH" if option == "PATH" else "--data PATH"
 
 
 def _no_such_data(data: str, origin: str = "data") -> DataError:

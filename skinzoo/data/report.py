@@ -146,12 +146,15 @@ def _left_out(table: pd.DataFrame) -> list[str]:
     entries = table.attrs["left_out"]
     if not entries:
         return []
+    if len(entries) == 1:
+        return [f"1 image or row is left out: {entries[0]['reason']}"]
     return [f"{len(entries):,} images or rows are left out; the first: {entries[0]['reason']}"]
 
 
 def _unreadable(scan: Scan) -> list[str]:
     bad = int((~scan.usable).sum())
-    return [f"{bad:,} image files cannot be decoded; see: skinzoo data audit"] if bad else []
+    files = "1 image file" if bad == 1 else f"{bad:,} image files"
+    return [f"{files} cannot be decoded; see: skinzoo data audit"] if bad else []
 
 
 def _class_grid(table: pd.DataFrame, spec: DatasetSpec | None) -> Grid:

@@ -51,6 +51,7 @@ class Split:
         crossing: Lesions with images in several parts.
         fingerprint: Fingerprint of the table, file sizes and metadata included.
         cases: Digest of image ids, labels and lesion ids alone.
+        hash: Digest of all of that but the warnings, which only say how the split came about.
     """
 
     protocol: str
@@ -70,7 +71,8 @@ class Split:
     hash: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hash", _digest(self._content()))
+        content = {name: value for name, value in self._content().items() if name != "warnings"}
+        object.__setattr__(self, "hash", _digest(content))
 
     @property
     def leaky(self) -> bool:
@@ -178,8 +180,7 @@ class Split:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"A split must be a JSON file as skinzoo writes it. Received: {path} "
-                f"({type(error).__name__}: {' '.join(str(error).split())}).",
+                f"A split must be a JSON file as skinzoo writes it. Received: {path} ({_reason(error)}).",
                 hint="Make it anew: skinzoo data split",
             ) from error
         if version != FORMAT:
@@ -187,7 +188,8 @@ class Split:
                 f"A split must be of format {FORMAT}. Received: format {version} in {path}.",
                 hint="Make it anew: skinzoo data split",
             )
-        if split.hash != stated:
+        # Files written before warnings were left out of the hash are still good.
+        if stated not in (split.hash, _digest(split._content())):
             raise DataError(
                 f"The hash of a split must be that of its content. Received: {path}, which states "
                 f"{stated[:12]} "
@@ -420,6 +422,19 @@ def _counts(table: pd.DataFrame, assignment: Mapping[str, str]) -> dict[str, dic
         if image in assignment:
             counts[assignment[image]][label] += 1
     return counts
+
+
+def _reason(error: Exception) -> str:
+    """Return in a few words why a file is no split."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    if isinstance(error, ValueError):
+        return "not JSON"
+    if isinstance(error, KeyError):
+        return f"it lacks the key {error}"
+    return "JSON, but not of a split"
 
 
 def _digest(content: Mapping[str, Any]) -> str:

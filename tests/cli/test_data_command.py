@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -73,11 +74,11 @@ def test_use_is_remembered_and_forgotten(invoke, drawn):
         (("use", "nowhere"), 3, "must be a path that exists"),
         (("use", "ham1000"), 3, "Did you mean 'ham10000'?"),
         (("show", "nowhere"), 3, "must be a path that exists"),
-        (("show", "ham10000"), 3, "skinzoo data download ham10000"),
+        (("show", "ham10000"), 3, "Give PATH, or run: skinzoo data download ham10000"),
         (("show", "DATA", "--option", "images"), 2, "must be NAME=VALUE"),
         (("show", "DATA", "--option", "colour=red"), 2, "has the options"),
-        (("audit", "nowhere"), 3, "must be a path that exists"),
-        (("audit", "DATA", "--split", "nowhere.json"), 3, "must be a JSON file"),
+        (("audit", "nowhere"), 3, "`PATH` must be a path that exists"),
+        (("audit", "DATA", "--split", "nowhere.json"), 3, "nowhere.json (no such file)."),
         (("split", "DATA", "--protocol", "lesions"), 2, "Did you mean 'lesion'?"),
         (("split", "DATA", "--folds", "2"), 2, "at least 3"),
         (("split", "DATA", "--test-fold", "10"), 2, "0..9"),
@@ -122,7 +123,7 @@ def test_show_needs_skip_bad_where_rows_are_bad(invoke, tmp_path):
     assert failed.code == 3 and "--skip-bad" in failed.err
     found = invoke("data", "show", table, *options, "--skip-bad")
     assert found.code == 0, found.err
-    assert "Left out: 1 images or rows" in found.err and "b: " in found.err
+    assert "Left out: 1 image or row." in found.err and "b: " in found.err
 
 
 def test_audit_of_good_data(invoke, drawn):
@@ -137,6 +138,7 @@ def test_audit_of_broken_data(invoke, broken):
     assert found.code == 3
     assert "2 image files cannot be used." in found.out
     assert "mel0" in found.out and "nv0" in found.out and "truncated" in found.out
+    assert "leave their rows out of training with --skip-bad" in " ".join(found.out.split())
     document = json.loads(invoke("data", "audit", broken, "--dataset", "folder", "--json").out)
     named = json.dumps(document["findings"])
     assert "mel0.jpg" in named and "nv0.jpg" in named
@@ -150,6 +152,8 @@ def test_split_audit_and_report_of_a_leaky_split(invoke, drawn, tmp_path):
     assert document["hash"] == json.loads(leaky.read_text())["hash"]
     made = invoke("data", "split", drawn, "--folds", "3", "--to", honest, columns=80)
     assert made.code == 0 and json.loads(honest.read_text())["hash"][:20] in made.out
+    assert f"skinzoo data audit {shlex.quote(str(drawn))} --split {honest}" in made.err
+    assert "keep them together: --merge-duplicates" in made.err
     assert invoke("data", "audit", drawn, "--split", honest).code == 0
     found = invoke("data", "audit", drawn, "--split", leaky)
     assert found.code == 3 and "The split leaks" in found.out
@@ -157,6 +161,24 @@ def test_split_audit_and_report_of_a_leaky_split(invoke, drawn, tmp_path):
     page = tmp_path / "page.html"
     assert invoke("data", "report", drawn, "--split", leaky, "--to", page).out == f"{page}\n"
     assert document["hash"] in page.read_text(encoding="utf-8")
+
+
+def test_the_audit_says_what_a_similarity_is(invoke, tmp_path):
+    folder = tmp_path / "photos"
+    for name in ("mel", "nv"):
+        (folder / name).mkdir(parents=True)
+        Image.effect_noise((128, 96), 60).convert("RGB").save(folder / name / f"{name}.png")
+    with Image.open(folder / "mel" / "mel.png") as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "nv" / "copy.png")
+    text = " ".join(invoke("data", "audit", folder).out.split())
+    assert "similarity: height of the phase-correlation peak, 0 to 1;" in text
+    assert "pairs count from 0.16" in text and "similarity 1.00, mirrored" in text
+
+
+def test_the_help_says_which_option_belongs_to_which_protocol(invoke):
+    text = " ".join(invoke("data", "split", "--help", columns=200).out.split())
+    assert "Protocols lesion and lesion_kfold: number of folds." in text
+    assert "Protocols datta, official and given: share of training that validates." in text
 
 
 def test_another_split_is_not_overwritten(invoke, drawn, tmp_path):
@@ -184,10 +206,9 @@ def test_download_lists_files_and_asks_for_the_licence(invoke):
 
 def test_sample_is_written_and_read(invoke, tmp_path):
     to = tmp_path / "a new" / "sample"
-    assert (
-        invoke("data", "sample", "--to", to, "--images", "50", "--width", "48", "--seed", "2").out
-        == f"{to}\n"
-    )
+    made = invoke("data", "sample", "--to", to, "--images", "50", "--width", "48", "--seed", "2")
+    assert made.out == f"{to}\n"
+    assert made.err == f"50 images of 48 x 36 pixels. Next: skinzoo data show '{to}'\n"
     assert invoke("data", "show", to, "--json").json["images"] == 50
     again = invoke("data", "sample", "--to", to)
     assert again.code == 3 and "new or empty" in again.err

@@ -97,7 +97,7 @@ def test_broken_images_are_counted_not_shown(made, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(Path(table["image_path"].iat[0]).read_bytes()[:400])
     table.loc[0, "image_path"] = str(broken)
-    assert "1 image files cannot be decoded" in render_report(table)
+    assert "1 image file cannot be decoded" in render_report(table)
 
 
 def test_a_split_of_other_data_is_refused(made):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -197,8 +199,33 @@ def test_what_is_no_split_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(DataError, match="must be a JSON file as skinzoo writes it"):
         Split.load(path)
-    with pytest.raises(DataError, match="must be a JSON file"):
+    with pytest.raises(DataError, match=r"nowhere.json \(no such file\)"):
         Split.load(tmp_path / "nowhere.json")
+
+
+def test_a_page_is_not_json(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("<!DOCTYPE html><html></html>")
+    with pytest.raises(DataError, match=r"page.html \(not JSON\)"):
+        Split.load(path)
+
+
+def test_the_hash_does_not_depend_on_how_the_split_came_about(table, tmp_path):
+    split = make_split(table)
+    explained = dataclasses.replace(split, warnings=("Said otherwise.",))
+    assert explained.hash == split.hash
+    assert dataclasses.replace(split, stamps=("leaky",)).hash != split.hash
+
+
+def test_a_split_whose_hash_covers_the_warnings_is_still_read(table, tmp_path):
+    path = tmp_path / "split.json"
+    split = dataclasses.replace(make_split(table), warnings=("Lesions cross.",))
+    split.save(path)
+    content = json.loads(path.read_text())
+    del content["hash"]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    path.write_text(json.dumps({**content, "hash": hashlib.sha256(text.encode()).hexdigest()}))
+    assert Split.load(path).hash == split.hash
 
 
 def test_a_split_of_other_cases_is_refused(table, tmp_path):
@@ -362,6 +389,7 @@ def test_without_lesion_ids_official_parts_come_first(plain):
     assert split.protocol == "official"
     assert split.stamps == ("no lesion ids",)
     assert "official parts are used instead of protocol 'lesion'" in split.warnings[0]
+    assert split.hash == make_split(bare, "official").hash
     assert sizes(split) == {"train": 40, "validation": 10, "test": 10}
     merged = make_split(bare, merge_duplicates=True, groups=clusters(bare), folds=5)
     assert merged.protocol == "lesion"
