@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -222,6 +222,17 @@ def _names(variable: str | None) -> frozenset[str] | None:
     if variable is None:
         return None
     return frozenset(_canonical(name) for name in variable.split(",") if name.strip())
+
+
+def unmatched_names(plugins: Iterable[Plugin], environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the entries of SKINZOO_DISABLED_PLUGINS that name no installed plugin or distribution."""
+    known = {
+        _canonical(name)
+        for plugin in plugins
+        for name in (plugin.provider.plugin, plugin.provider.distribution)
+    }
+    entries = [name.strip() for name in environment.get(BLOCK_VARIABLE, "").split(",") if name.strip()]
+    return [name for name in entries if _canonical(name) not in known]
 
 
 def _canonical(name: str) -> str:

@@ -152,11 +152,17 @@ class Registry:
         known = sorted({part_name for part_kind, part_name in self._parts if kind in (None, part_kind)})
         match = nearest(name.strip("*?"), known)
         hint = (
-            f"Did you mean '{match}'?" if match else "See: skinzoo list" + (f" --kind {kind}" if kind else "")
+            f"Did you mean '{match}'?"
+            if match
+            else f"See: skinzoo list --kind {kind}"
+            if kind
+            else f"See: skinzoo list, or skinzoo list --kind KIND (one of {', '.join(KINDS)})"
         )
         if self.failed:
             names = ", ".join(plugin.provider.plugin for plugin in self.failed)
             hint += f" (Plugins that failed to load: {names}; see: skinzoo plugins)"
+        if disabled := [plugin.provider.plugin for plugin in self.plugins if plugin.status == "disabled"]:
+            hint += f" (Disabled plugins: {', '.join(disabled)}; see: skinzoo plugins)"
         verb = "matches" if any(sign in name for sign in "*?[") else "is named"
         return UnknownNameError(f"No {kind or 'part'} {verb} '{name}'.", hint=hint)
 

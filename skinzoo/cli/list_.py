@@ -202,6 +202,9 @@ _KIND_COLUMNS: dict[str, tuple[Column, ...]] = {
         _field("lesions", "facts", "lesions", right=True),
         _field("own parts", "has_parts"),
     ),
-    "recipe": (Column("source", lambda part: part["source"]["authors"] if part["source"] else "-"),),
+    "recipe": (
+        Column("source", lambda part: part["source"]["authors"] if part["source"] else "-", wrap=True),
+        _TITLE,
+    ),
     "metric": (Column("better", lambda part: "higher" if part["higher_is_better"] else "lower"),),
 }

@@ -9,6 +9,7 @@ import typer
 
 from skinzoo import catalogue
 from skinzoo.cli import render
+from skinzoo.plugins import BLOCK_VARIABLE, unmatched_names
 
 BUILT_IN = "skinzoo"
 
@@ -35,10 +36,25 @@ def plugins(
     if as_json:
         render.json_document({"plugins": documents, "conflicts": conflicts})
         return
-    _print_table(documents, every)
+    contested = {
+        (provider["plugin"], provider["distribution"])
+        for conflict in conflicts
+        for provider in conflict["providers"]
+    }
+    _print_table(
+        [
+            {**document, "status": f"{document['status']}, conflict"}
+            if (document["plugin"], document["distribution"]) in contested
+            else document
+            for document in documents
+        ],
+        every,
+    )
     for document in documents:
         if document["problem"]:
             render.paragraph(f"{document['plugin']} {document['status']}: {document['problem']}")
+    for name in unmatched_names(parts.plugins):
+        render.notice(f"Notice: {BLOCK_VARIABLE} names '{name}', which no plugin or distribution here has.")
     for conflict in parts.conflicts:
         render.paragraph(f"conflict: {conflict} Neither is usable until one plugin is disabled.")
 

@@ -67,3 +67,7 @@ def test_an_unknown_kind_is_a_usage_error(invoke):
     result = invoke("list", "--kind", "backbones")
     assert result.code == 2
     assert "Did you mean 'backbone'?" in result.err
+
+
+def test_recipes_have_their_titles(invoke):
+    assert "title" in invoke("list", "--kind", "recipe").out.splitlines()[0].split()

@@ -126,6 +126,12 @@ class TestDuplicateName:
         assert "registered by copycat 2.5 (copycat) and by good-plugin 1.0 (good-plugin)" in done.stderr
         assert "SKINZOO_DISABLED_PLUGINS=good-plugin" in done.stderr
 
+    def test_both_are_marked_beside_their_status(self, cli, duplicate):
+        rows = cli("plugins", env=duplicate.env).stdout.splitlines()
+        for name in ("copycat", "good-plugin"):
+            (row,) = [line for line in rows if line.split()[:1] == [name]]
+            assert "loaded, conflict" in row
+
     def test_is_usable_once_one_is_disabled(self, cli, duplicate):
         env = {**duplicate.env, "SKINZOO_DISABLED_PLUGINS": "good-plugin"}
         done = cli("show", "good-loss", "--json", env=env)
@@ -227,6 +233,10 @@ class TestAllowAndBlock:
         good, other, _ = self.statuses(cli, env)
         assert good["status"] == "loaded"
         assert (other["status"], other["problem"]) == ("disabled", "named in SKINZOO_DISABLED_PLUGINS")
+        notices = cli("plugins", env=env).stderr.splitlines()
+        assert notices == [
+            "Notice: SKINZOO_DISABLED_PLUGINS names 'x', which no plugin or distribution here has."
+        ]
 
     def test_a_blocked_plugin_is_not_imported(self, cli, two):
         two.add("noisy", "print('imported')\n")

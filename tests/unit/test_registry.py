@@ -6,7 +6,7 @@ import pytest
 
 from skinzoo.api import AttentionSpec, LossSpec, VariantSpec, hookimpl
 from skinzoo.errors import DuplicateNameError, UnknownNameError, UsageError
-from skinzoo.plugins import plugin_from_object
+from skinzoo.plugins import Plugin, Provider, plugin_from_object
 from skinzoo.registry import Registry
 
 
@@ -90,6 +90,18 @@ def test_an_unknown_name_mentions_plugins_that_failed():
     assert [failed.provider.plugin for failed in parts.failed] == ["bad-plugin"]
     with pytest.raises(UnknownNameError, match="Plugins that failed to load: bad-plugin"):
         parts.get(VariantSpec, "net50")
+
+
+def test_an_unknown_name_mentions_plugins_that_are_disabled():
+    off = Plugin(Provider("extra", "extra", "1"), "extra", "disabled", problem="named in a list")
+    with pytest.raises(UnknownNameError, match=r"\(Disabled plugins: extra; see: skinzoo plugins\)"):
+        Registry([plugin("zoo", losses=["ce"]), off]).get(LossSpec, "zzzzz")
+
+
+def test_an_unknown_name_of_any_kind_says_how_to_list_others(parts):
+    with pytest.raises(UnknownNameError) as caught:
+        parts.find("zzzzz")
+    assert caught.value.hint.startswith("See: skinzoo list, or skinzoo list --kind KIND (one of ")
 
 
 def test_matching_needs_a_match(parts):
