@@ -79,16 +79,21 @@ def _check_name(name: str) -> None:
         raise UsageError(
             f"`NAME` must be lower-case letters and digits in words joined by '-', and start with a letter. "
             f"Received: '{name}'.",
-            hint=f"Try: {suggestion}" if _NAME.fullmatch(suggestion) else None,
+            hint=f"Try: {suggestion}" if _NAME.fullmatch(suggestion) and not _taken(suggestion) else None,
         )
+    taken = _taken(name)
+    if taken:
+        raise UsageError(f"`NAME` must not be {taken}. Received: '{name}'.")
+
+
+def _taken(name: str) -> str:
+    """Return what a name stands for already; empty where it is free."""
     package = name.replace("-", "_")
-    if (
-        name in _TAKEN
-        or package in sys.stdlib_module_names
-        or keyword.iskeyword(package)
-        or _is_other_software(name)
-    ):
-        raise UsageError(f"`NAME` must not be the name of an existing package. Received: '{name}'.")
+    if keyword.iskeyword(package):
+        return "a Python keyword"
+    if name in _TAKEN or package in sys.stdlib_module_names or _is_other_software(name):
+        return "the name of an existing package"
+    return ""
 
 
 def _is_other_software(name: str) -> bool:

@@ -62,7 +62,8 @@ def test_its_parts_load_and_are_named_after_it(invoke, tmp_path, monkeypatch):
         ("skinzoo", "must not be the name of an existing package. Received: 'skinzoo'."),
         ("numpy", "must not be the name of an existing package. Received: 'numpy'."),
         ("json", "must not be the name of an existing package. Received: 'json'."),
-        ("class", "must not be the name of an existing package. Received: 'class'."),
+        ("class", "must not be a Python keyword. Received: 'class'.\n"),
+        ("skinzoo-", "Received: 'skinzoo-'.\n"),
     ],
 )  # fmt: skip
 def test_a_name_that_cannot_be_used(invoke, tmp_path, name, message):
