@@ -6,7 +6,7 @@ decoded images, augments them, moves the learning rate and reports. Also stated:
 the end of the first step.
 
     python benchmarks/train.py                      # nasnetmobile and mobilenetv3large, batches of 32
-    python benchmarks/train.py --variants cnn --batch-size 8 --steps 10 --rounds 2 --out /tmp/train.json
+    python benchmarks/train.py --variants cnn --batch-size 8 --steps 10 --rounds 2 --out train.json
 """
 
 from __future__ import annotations
