@@ -293,7 +293,8 @@ def make_split_file(
             where = "" if path is None else f"{shlex.quote(path)} "
             render.notice(
                 "Pictures of different lesion ids that look alike may lie in different parts. "
-                f"See them: skinzoo data audit {where}--split {shlex.quote(str(to))}; keep them together: --merge-duplicates"
+                f"See them: skinzoo data audit {where}--split {shlex.quote(str(to))}; "
+                "keep them together: --merge-duplicates"
             )
 
 
