@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -21,15 +22,17 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from skinzoo.errors import ModelError, PluginError, SkinzooError
+from skinzoo.errors import ModelError, PluginError, SkinzooError, UsageError
 from skinzoo.files import read_toml
+from skinzoo.home import runs_folder
 from skinzoo.plugins import GROUP
 from skinzoo.registry import Registry
 
 DISTRIBUTION = "skinzoo"
 SHOWN_VERSIONS = ("tensorflow", "keras", "protobuf", "grpcio", "tensorflow-serving-api")
 DEVICE_TIMEOUT_SECONDS = 300
-RUN_JSON = ("config.json", "environment.json", "split.json", "classes.json", "card.json")
+RUN_CARD = "card.json"
+RUN_JSON = ("config.json", "environment.json", "split.json", "classes.json", RUN_CARD)
 RUN_TEXT = ("history.csv",)
 RUN_MODEL = "model.keras"
 RUN_MODEL_MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
@@ -69,16 +72,20 @@ class Check:
     hint: str = ""
 
 
-def examine(registry: Registry, run: Path | None = None) -> list[Check]:
+def examine(registry: Registry, run: str | None = None) -> list[Check]:
     """Look at the installation and, where one is named, at a run directory.
 
     Args:
         registry: The registry of the installed plugins.
-        run: A run directory.
+        run: A run: a path, a name, a unique prefix of a name, or `latest`.
 
     Returns:
         All findings, the good ones included.
+
+    Raises:
+        UsageError: There is no such run.
     """
+    folder = _run_folder(run) if run is not None else None
     checks = [
         *check_versions(),
         *check_devices(),
@@ -86,7 +93,19 @@ def examine(registry: Registry, run: Path | None = None) -> list[Check]:
         *check_plugins(registry),
         *check_extras(),
     ]
-    return checks + check_run(run) if run is not None else checks
+    return checks + check_run(folder) if folder is not None else checks
+
+
+def _run_folder(run: str) -> Path:
+    from skinzoo.training.runs import find_run
+
+    try:
+        return find_run(run).path
+    except UsageError:
+        # A directory that lost its configuration is a damaged run, not an unknown one.
+        if Path(run).expanduser().is_dir():
+            return Path(run).expanduser()
+        raise
 
 
 def failure(checks: Sequence[Check]) -> SkinzooError | None:
@@ -103,7 +122,8 @@ def failure(checks: Sequence[Check]) -> SkinzooError | None:
     first = (run or problems)[0]
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     kind = ModelError if run else PluginError
-    return kind(f"{count} found, the first: {first.subject}: {first.detail}", hint=first.hint or None)
+    detail = first.detail.removesuffix(".")
+    return kind(f"{count} found, the first: {first.subject}: {detail}.", hint=first.hint or None)
 
 
 def check_versions(distribution: str = DISTRIBUTION) -> list[Check]:
@@ -422,11 +442,35 @@ def _is_met(requirement: Requirement) -> bool:
 def check_run(run: Path) -> list[Check]:
     """Check that a run directory has everything that a finished training writes, and that it can be read."""
     if not run.is_dir():
-        return [_run_problem(str(run), "no such directory", "See the directories in: skinzoo-runs")]
+        return [_run_problem(str(run), "no such directory", "See which runs there are: skinzoo runs")]
+    unfinished = _check_unfinished(run)
+    if unfinished is not None:
+        return [*(_check_json(run / name) for name in RUN_JSON if name != RUN_CARD), unfinished]
     checks = [_check_json(run / name) for name in RUN_JSON]
     checks += [_check_text(run / name) for name in RUN_TEXT]
     checks += [_check_folder(run / name) for name in RUN_FOLDERS]
     return [*checks, _check_archive(run / RUN_MODEL)]
+
+
+def _check_unfinished(run: Path) -> Check | None:
+    """Say how far a run is that is not finished; None for a finished one, and where nothing tells."""
+    from skinzoo.training.runs import FAILED, FAILURE_FILE, FINISHED, RUNNING, RunFolder
+
+    folder = RunFolder(run)
+    state = folder.state
+    try:
+        if state == FINISHED:
+            return None
+        epoch = min(len(folder.history()) + 1, folder.config().training.epochs)
+        reason = str(folder.document(FAILURE_FILE)["message"]) if state == FAILED else ""
+    except (ModelError, ValueError, KeyError, TypeError):
+        return None
+    if state == RUNNING:
+        return Check(section="run", subject=run.name, status=INFORMATION, detail=f"in epoch {epoch}, running")
+    if state == FAILED:
+        return _run_problem(run.name, f"failed in epoch {epoch}: {reason}", "See: skinzoo runs")
+    name = run.name if run.parent.resolve() == runs_folder().resolve() else shlex.quote(str(run))
+    return _run_problem(run.name, f"stopped in epoch {epoch}", f"Go on with: skinzoo train --resume {name}")
 
 
 def _run_problem(subject: str, detail: str, hint: str = "") -> Check:
@@ -456,7 +500,7 @@ def _check_text(path: Path) -> Check:
         return _run_problem(path.name, f"cannot be read: {error}")
     if len(lines) < 2:
         return _run_problem(path.name, "holds no epoch")
-    return _found(path, f"{len(lines) - 1} epochs")
+    return _found(path, f"{len(lines) - 1} epoch{'' if len(lines) == 2 else 's'}")
 
 
 def _check_folder(path: Path) -> Check:

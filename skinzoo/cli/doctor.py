@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,14 +21,18 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(
     run: Annotated[
-        Path | None, typer.Option(help="A run directory: check that it is complete and readable.")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run (path, name, unique prefix or latest): check that it is complete and readable.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check versions, devices, entry points, plugins and extras, and with --run a run directory.
+    """Check versions, devices, entry points, plugins and extras, and with --run a run.
 
-    Ends with 0 where all is well, 5 for an incomplete run, 4 for trouble with the installation or with
-    plugins. A missing extra is no trouble.
+    Ends with 0 where all is well, 5 for a run that is damaged or was stopped, 4 for trouble with the
+    installation or with plugins. A missing extra is no trouble.
     """
     from skinzoo import doctor as service
     from skinzoo.registry import registry
@@ -56,4 +59,4 @@ _MARKS = {"ok": "ok", "information": "-", "problem": "PROBLEM"}
 
 
 def _detail(check: Check) -> str:
-    return f"{check.detail}. {check.hint}" if check.hint else check.detail
+    return f"{check.detail.removesuffix('.')}. {check.hint}" if check.hint else check.detail

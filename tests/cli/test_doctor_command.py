@@ -31,7 +31,7 @@ def test_trouble_with_a_plugin_ends_with_4(cli, tmp_path):
     done = cli("doctor", env={"PYTHONPATH": str(tmp_path)}, columns=80)
     assert done.returncode == 4
     assert done.stderr == (
-        "Error: 1 problem found, the first: broken-one 1.0 (broken-one): import failed: RuntimeError: no "
+        "Error: 1 problem found, the first: broken-one 1.0 (broken-one): import failed: RuntimeError: no. "
         "See: skinzoo plugins\n"
     )
     assert "tensorflow" in done.stdout

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from skinzoo import doctor
+from skinzoo.config import make_config
 from skinzoo.doctor import INFORMATION, OK, PROBLEM, Check
-from skinzoo.errors import ModelError, PluginError
+from skinzoo.errors import ModelError, PluginError, UsageError
+from skinzoo.home import runs_folder
 from skinzoo.registry import Registry
 
 
@@ -183,7 +185,7 @@ class TestRun:
 
     def test_a_complete_run(self, run):
         assert self.problems(run) == {}
-        assert by_subject(doctor.check_run(run))["history.csv"].detail == "1 epochs"
+        assert by_subject(doctor.check_run(run))["history.csv"].detail == "1 epoch"
 
     @pytest.mark.parametrize("name", [*doctor.RUN_JSON, "history.csv", "model.keras"])
     def test_a_missing_file(self, run, name):
@@ -227,6 +229,41 @@ class TestRun:
             archive.writestr("metadata.json", "{}")
         assert self.problems(run) == {"model.keras": "lacks its members model.weights.h5"}
 
+    @pytest.fixture
+    def stopped(self):
+        """A run of three epochs that was stopped in the second."""
+        run = runs_folder() / "cnn-first"
+        (run / "checkpoints").mkdir(parents=True)
+        config = make_config("cnn", options={"training": {"epochs": 3}})
+        for name in doctor.RUN_JSON[1:-1]:
+            (run / name).write_text("{}")
+        (run / "config.json").write_text(json.dumps({"config": config.as_dict(), "resolved": {}}))
+        (run / "history.csv").write_text("epoch,loss\n1,1.0\n")
+        return run
+
+    @pytest.mark.parametrize("name", ["cnn-first", "cnn", "latest"])
+    def test_a_stopped_run_can_go_on(self, stopped, name):
+        found = [c for c in doctor.examine(Registry([]), name) if c.section == "run" and c.status == PROBLEM]
+        assert [(c.subject, c.detail) for c in found] == [("cnn-first", "stopped in epoch 2")]
+        assert found[0].hint == "Go on with: skinzoo train --resume cnn-first"
+
+    def test_a_failed_run_says_why(self, stopped):
+        (stopped / "failure.json").write_text('{"message": "The loss must be finite."}')
+        assert self.problems(stopped) == {"cnn-first": "failed in epoch 2: The loss must be finite."}
+
+    def test_a_damaged_file_of_a_stopped_run_is_found(self, stopped):
+        (stopped / "split.json").write_text("{")
+        assert list(self.problems(stopped)) == ["split.json", "cnn-first"]
+
+    def test_an_unknown_name_is_a_usage_error(self, stopped):
+        with pytest.raises(UsageError, match="RUN must be a path, a name, a unique prefix or 'latest'"):
+            doctor.examine(Registry([]), "zzz")
+
+    def test_a_directory_without_a_configuration_is_damaged(self, run):
+        (run / "config.json").unlink()
+        found = [c for c in doctor.examine(Registry([]), str(run)) if c.section == "run"]
+        assert [c.subject for c in found if c.status == PROBLEM] == ["config.json"]
+
     def test_no_such_run(self, tmp_path):
         assert list(self.problems(tmp_path / "gone").values()) == ["no such directory"]
 
@@ -241,12 +278,12 @@ class TestFailure:
     def test_trouble_with_the_installation_is_a_plugin_error(self):
         failure = doctor.failure([self.check("versions", OK), self.check("installation")])
         assert isinstance(failure, PluginError)
-        assert str(failure) == "1 problem found, the first: installation: is wrong Mend it."
+        assert str(failure) == "1 problem found, the first: installation: is wrong. Mend it."
 
     def test_an_incomplete_run_is_a_model_error_whatever_else_there_is(self):
         failure = doctor.failure([self.check("plugins"), self.check("run")])
         assert isinstance(failure, ModelError)
-        assert failure.message == "2 problems found, the first: run: is wrong"
+        assert failure.message == "2 problems found, the first: run: is wrong."
 
     def test_as_a_document(self):
         document = doctor.as_document([self.check("run"), self.check("extras", INFORMATION)])
