@@ -80,9 +80,7 @@ def show(
         render.json_document(result)
         return
     for document in documents:
-        _print_part(document)
-    if build:
-        _print_built(result["built"])
+        _print_part(document, result.get("built"))
 
 
 def _check_options(kind: str | None, build: bool, changes: Mapping[str, Any]) -> None:
@@ -112,11 +110,18 @@ def _build(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _print_part(document: Mapping[str, Any]) -> None:
+def _print_part(document: Mapping[str, Any], built: Mapping[str, Any] | None = None) -> None:
     render.heading(f"{document['name']} ({document['kind']})")
+    if built is not None:
+        _print_built(built)
+        render.line()
+        render.heading("as registered, without options")
     pairs = [("title", document["title"])]
     pairs += _source(document["source"])
-    pairs += _PAIRS[document["kind"]](document)
+    pairs += [
+        ("parameters of the defaults" if built is not None and row == "parameters" else row, value)
+        for row, value in _PAIRS[document["kind"]](document)
+    ]
     provider = document["provider"]
     pairs.append(
         ("provider", f"{provider['distribution']} {provider['version']}, plugin {provider['plugin']}")
@@ -325,8 +330,13 @@ def _print_built(built: Mapping[str, Any]) -> None:
     render.heading("built" + "".join(f" --{key} {value}" for key, value in built["options"].items()))
     flops = built["flops"]
     spatial = "spatial" if built["attention_map_spatial"] else "not spatial"
+    chosen = built["variant"]
     render.fields(
         [
+            *(
+                (choice, str(chosen[choice]))
+                for choice in ("cut", "attention", "fusion", "pooling", "classes")
+            ),
             ("trainable", f"{built['trainable']:,}"),
             ("non-trainable", f"{built['non_trainable']:,}"),
             ("total", f"{built['total']:,}"),

@@ -126,6 +126,20 @@ def test_build_in_words(invoke):
     assert "FLOPs of one image" in out
 
 
+def test_what_was_built_stands_first_and_the_defaults_are_called_so(invoke):
+    options = ["--attention", "se", "--fusion", "image_only", "--pooling", "flatten", "--classes", "3"]
+    lines = invoke("show", "cnn", "--build", *options).out.splitlines()
+    assert lines[:2] == ["cnn (variant)", "built " + " ".join(options)]
+    built, registered = lines[: lines.index("")], lines[lines.index("") + 1 :]
+    rows = [line.split() for line in built]
+    for row in (["cut", "conv3"], ["attention", "se"], ["fusion", "image_only"], ["pooling", "flatten"]):
+        assert row in rows
+    assert ["classes", "3"] in rows
+    assert registered[0] == "as registered, without options"
+    assert any(line.startswith("parameters of the defaults") for line in registered)
+    assert "of the defaults" not in invoke("show", "cnn").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
