@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skinzoo.data.layout import image_sizes
+from skinzoo.data.layout import image_sizes, index_images, read_rows, walk_files
+from skinzoo.data.mapping import TOML, USUAL
 from skinzoo.data.table import check_table, class_counts, lesion_count
 from skinzoo.errors import DataError, PluginError, UsageError, did_you_mean, nearest
 from skinzoo.files import write_json
@@ -23,7 +24,9 @@ from skinzoo.specs import DatasetRequest, DatasetSpec
 
 DATA_VARIABLE = "SKINZOO_DATA"
 SAMPLE = "sample"
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _SETTING = "data.json"
+_MAPPING_EXAMPLE = "columns = { image = 'file', label = 'diagnosis' }"
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,9 @@ def find_dataset(path: Path | None, dataset: str | None = None) -> DatasetSpec:
             hint=f"Name one: --dataset {candidates[0].name}",
         )
     raise DataError(
-        f"The data must have the layout of a known dataset. Received: {path}, which none recognises.",
-        hint=f"Name one: --dataset NAME, of {', '.join(spec.name for spec in _specs())}.",
+        f"The data must have the layout of a known dataset. Received: {path}, {_unrecognised(path)}.",
+        hint=f"Name one with --dataset (see: skinzoo data list), or map a table's columns: --dataset csv "
+        f"--option image=COLUMN --option label=COLUMN, or {TOML} beside it: {_MAPPING_EXAMPLE}",
     )
 
 
@@ -253,6 +257,28 @@ def differences(table: pd.DataFrame, spec: DatasetSpec) -> list[str]:
                 f"{facts.image_size[0]}x{facts.image_size[1]}."
             )
     return found
+
+
+def _unrecognised(path: Path) -> str:
+    """Say in a clause what keeps a path from being recognised."""
+    if path.is_dir():
+        if not any(True for _ in walk_files(path)):
+            return "which is an empty folder"
+        images = index_images([path])
+        tables = sorted(entry.name for entry in walk_files(path) if Path(entry.name).suffix in TABLE_SUFFIXES)
+        if images.paths and not tables:
+            return "which holds images but neither a table nor two folders named like classes"
+        return (
+            f"which none recognises (it holds {', '.join(tables[:3])})" if tables else "which none recognises"
+        )
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        return "which is no folder and no table (.csv, .tsv, .tab)"
+    columns = list(read_rows(path, limit=0).columns)
+    lacking = [name for name in ("image", "label") if not set(columns) & set(USUAL[name])]
+    if not lacking:
+        return "which none recognises"
+    usual = "; ".join(f"{name} (usually {', '.join(USUAL[name])})" for name in lacking)
+    return f"a table that lacks for the layout 'csv' a column of the {usual}; it has {', '.join(columns)}"
 
 
 def _specs() -> list[DatasetSpec]:

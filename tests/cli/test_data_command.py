@@ -104,6 +104,21 @@ def test_wrong_input(invoke, drawn, monkeypatch, tmp_path, arguments, code, mess
 def test_a_folder_that_is_no_dataset(invoke, tmp_path):
     found = invoke("data", "show", tmp_path)
     assert found.code == 3 and "--dataset" in found.err
+    assert "which is an empty folder" in found.err
+
+
+def test_what_is_not_recognised_is_said_with_the_way_out(invoke, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.effect_noise((64, 48), 60).convert("RGB").save(folder / "a.jpg")
+    assert "holds images but neither a table nor two folders" in invoke("data", "show", folder).err
+    table = tmp_path / "cases.csv"
+    table.write_text("file,verdict\na,nv\n")
+    found = invoke("data", "show", table)
+    assert found.code == 3
+    assert "lacks for the layout 'csv' a column of the label (usually label, class," in found.err
+    assert "it has file, verdict" in found.err
+    assert "columns = { image = 'file', label = 'diagnosis' }" in found.err
 
 
 def test_show(invoke, drawn):
