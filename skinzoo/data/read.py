@@ -265,7 +265,9 @@ def _unrecognised(path: Path) -> str:
         if not any(True for _ in walk_files(path)):
             return "which is an empty folder"
         images = index_images([path])
-        tables = sorted(entry.name for entry in walk_files(path) if Path(entry.name).suffix in TABLE_SUFFIXES)
+        tables = sorted(
+            entry.name for entry in walk_files(path) if Path(entry.name).suffix.lower() in TABLE_SUFFIXES
+        )
         if images.paths and not tables:
             return "which holds images but neither a table nor two folders named like classes"
         return (
