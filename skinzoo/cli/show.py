@@ -241,7 +241,7 @@ _PAIRS = {
 
 
 def _options(part: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [("option", f"{key} = {_value(value)}") for key, value in part["options"].items()]
+    return [("option", f"{key} = {render.value_text(value)}") for key, value in part["options"].items()]
 
 
 def _print_tables(part: Mapping[str, Any]) -> None:
@@ -295,7 +295,7 @@ def _print_published(published: Sequence[Mapping[str, Any]]) -> None:
             " ".join(filter(None, [result["source"], result["run"]])),
             result["dataset"],
             result["protocol"] + ("*" if result["protocol_warning"] else ""),
-            _value(result["cases"]),
+            render.value_text(result["cases"]),
             "\n".join(f"{metric} {value:.4g}" for metric, value in result["metrics"].items()),
             result["notes"],
         ]
@@ -316,7 +316,7 @@ def _print_published(published: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_settings(title: str, settings: Mapping[str, Mapping[str, Any]], ours: Sequence[str]) -> None:
     rows = [
-        [f"{section}.{key}", _value(value), "our choice" if f"{section}.{key}" in ours else ""]
+        [f"{section}.{key}", render.value_text(value), "our choice" if f"{section}.{key}" in ours else ""]
         for section, values in settings.items()
         for key, value in values.items()
     ]
@@ -363,15 +363,3 @@ def _shape(shape: Sequence[int] | None) -> str:
 
 def _weights(pretrained: bool) -> str:
     return "none, imagenet or a file" if pretrained else "none or a file"
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(_value, value)) or "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_value(item)}" for key, item in value.items()) or "-"
-    return str(value)

@@ -227,7 +227,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     render.table(
         ["setting", "value"],
         [
-            [f"{section}.{key}", _value(value)]
+            [f"{section}.{key}", render.value_text(value)]
             for section, values in plan.settings.items()
             if isinstance(values, Mapping)
             for key, value in values.items()
@@ -239,7 +239,10 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     render.fields(
         [
             ("recipe", f"{plan.settings['recipe']} (hash {plan.recipe_hash})"),
-            ("variant", ", ".join(f"{key} {_value(value)}" for key, value in plan.variant.items())),
+            (
+                "variant",
+                ", ".join(f"{key} {render.value_text(value)}" for key, value in plan.variant.items()),
+            ),
             ("cases", ", ".join(f"{count:,} {part}" for part, count in plan.parts.items())),
             ("split", f"{plan.split['protocol']} (hash {plan.split['hash'][:12]}){stamps}"),
             ("weights", f"{plan.parameters:,}, {plan.trainable:,} of them trained"),
@@ -250,15 +253,3 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
             ("devices", f"{', '.join(plan.devices)}, {plan.precision}"),
         ]
     )
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(_value, value)) or "-"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_value(item)}" for key, item in value.items()) or "-"
-    return str(value) or "-"
