@@ -612,7 +612,7 @@ def test_empty_folders(classes, tmp_path):
     assert any("leer" in note for note in table.attrs["notes"])
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DataError, match="which none recognises"):
+    with pytest.raises(DataError, match="which is an empty folder"):
         read_dataset(empty)
     with pytest.raises(DataError, match="no folders"):
         read_dataset(empty, "folder")
@@ -620,7 +620,7 @@ def test_empty_folders(classes, tmp_path):
 
 def test_ham10000_without_its_table_is_not_taken_for_classes(ham):
     (ham / "HAM10000_metadata.csv").unlink()
-    with pytest.raises(DataError, match="which none recognises"):
+    with pytest.raises(DataError, match="holds images but neither a table nor"):
         read_dataset(ham)
 
 
@@ -830,7 +830,7 @@ def test_what_cannot_be_resolved(monkeypatch, tmp_path):
         resolve_data()
     monkeypatch.delenv("SKINZOO_DATA")
     monkeypatch.setenv("SKINZOO_HOME", str(tmp_path))
-    with pytest.raises(DataError, match="which none recognises"):
+    with pytest.raises(DataError, match="which is an empty folder"):
         use_data(str(tmp_path))
     assert used_data() is None
     (tmp_path / "data.json").write_text("[]")
