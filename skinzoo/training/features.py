@@ -208,7 +208,7 @@ def cached_features(
         ModelError: The cache cannot be written.
     """
     about = {
-        "variant": variant.describe(),
+        "network": _network(config, variant),
         "method": config.training.method,
         "decoding": images.decoding.as_dict(),
         "augmentation": config.as_dict()["augmentation"],
@@ -313,6 +313,15 @@ def _place(config: RunConfig, model: keras.Model) -> Any:
     from skinzoo.model import feature_map
 
     return model.get_layer(POOLED_LAYER).output if config.training.method == "linear" else feature_map(model)
+
+
+def _network(config: RunConfig, variant: ResolvedVariant) -> dict[str, Any]:
+    """Return the choices that the features depend on, so that variants of one backbone share them."""
+    described = variant.describe()
+    behind = {"variant", "fusion", "head", "classes"}
+    if config.training.method == "frozen":
+        behind |= {"attention", "pooling"}
+    return {name: value for name, value in described.items() if name not in behind}
 
 
 def _digest(extractor: keras.Model) -> str:
