@@ -1,0 +1,1 @@
+"""Explanations: where a model looks, which pixels matter to it, and whether that is the lesion."""
