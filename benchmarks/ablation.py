@@ -71,7 +71,8 @@ def one(arguments: argparse.Namespace, arm: str, parts: dict[str, str], seed: in
         "best_epoch": card["best_epoch"],
         "validation": card["scores"],
         "test": {
-            key: {"value": measured["overall"][key], **measured["intervals"]["metrics"][key]} for key in SCORES
+            key: {"value": measured["overall"][key], **measured["intervals"]["metrics"][key]}
+            for key in SCORES
         },
     }
 
