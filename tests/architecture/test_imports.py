@@ -10,10 +10,10 @@ from skinzoo.registry import registry
 
 # Low to high: a module imports from its own layer and from lower ones. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"specs", "errors", "vocabulary", "extras", "home", "files", "pages"}),
-    frozenset({"registry", "config", "settings", "plugins", "hookspecs", "variants"}),
+    frozenset({"specs", "errors", "vocabulary", "extras", "home", "files", "pages", "v1"}),
+    frozenset({"registry", "config", "settings", "plugins", "hookspecs", "variants", "published"}),
     frozenset({"model", "data"}),
-    frozenset({"training", "evaluation", "explain", "export", "serving", "client", "runs"}),
+    frozenset({"training", "evaluation", "profile", "explain", "export", "serving", "client", "runs"}),
     frozenset({"cli"}),
 )
 # Modules beside the layers, each with all that it may import.
