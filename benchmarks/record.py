@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from skinzoo.files import write_json
+from skinzoo.training.environment import processor
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "benchmarks"
@@ -34,7 +35,7 @@ def write_result(path: Path, results: Any, *, packages: Sequence[str], load: flo
             "command": " ".join(["python", script, *sys.argv[1:]]),
             "commit": _commit(),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-            "hardware": {"processor": _processor(), "cores": os.cpu_count(), "load_at_start": round(load, 2)},
+            "hardware": {"processor": processor(), "cores": os.cpu_count(), "load_at_start": round(load, 2)},
             "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
             "versions": {name: _version(name) for name in packages},
@@ -55,12 +56,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
