@@ -9,6 +9,7 @@ from typing import Any
 
 from skinzoo.errors import PluginError
 from skinzoo.plugins import Plugin
+from skinzoo.published import protocol_warning
 from skinzoo.registry import Conflict, Part, Registry
 from skinzoo.specs import (
     AttentionSpec,
@@ -20,17 +21,6 @@ from skinzoo.specs import (
     RecipeSpec,
     VariantSpec,
 )
-
-LEAKY_PROTOCOLS: Mapping[str, str] = {
-    "paper": "leaky: images of one lesion stand on both sides, and the scored part chose the checkpoint",
-    "northeastern": "leaky: images of one lesion stand on both sides",
-    "datta": "selection on test: the scored part chose the checkpoint",
-}
-
-
-def protocol_warning(protocol: str) -> str:
-    """Return why numbers of a published protocol are too high, or an empty string."""
-    return LEAKY_PROTOCOLS.get(protocol, "")
 
 
 def describe_part(part: Part, registry: Registry) -> dict[str, Any]:
@@ -109,11 +99,6 @@ def find_cut(backbone: BackboneSpec, name: str) -> Cut:
             return cut
     known = ", ".join(cut.name for cut in backbone.cuts) or "none"
     raise PluginError(f"The cut of '{backbone.name}' must be one of {known}. Received: '{name}'.")
-
-
-def headline(variant: VariantSpec) -> PublishedResult | None:
-    """Return the first published result that has an accuracy."""
-    return next((result for result in variant.published if "accuracy" in result.metrics), None)
 
 
 def plain(value: Any) -> Any:

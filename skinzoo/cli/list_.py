@@ -12,6 +12,7 @@ from skinzoo import catalogue
 from skinzoo.cli import render
 from skinzoo.cli.completion import LISTED_KINDS, names_of, one_of_these
 from skinzoo.cli.notices import plugin_notices
+from skinzoo.published import protocol_warning
 from skinzoo.specs import VariantSpec
 
 
@@ -81,7 +82,7 @@ def _print_table(kind: str, documents: Sequence[dict[str, Any]]) -> None:
     else:
         _print_columns(_variant_columns(documents, wide=False), documents)
     for mark, protocol in _marks(documents).items():
-        warning = catalogue.protocol_warning(protocol)
+        warning = protocol_warning(protocol)
         render.paragraph(f"{mark} protocol {protocol}" + (f", {warning}" if warning else ""))
 
 

@@ -19,6 +19,7 @@ from skinzoo.evaluation.predictions import lesions_agree
 from skinzoo.evaluation.subgroups import NOTE as SUBGROUPS_NOTE
 from skinzoo.files import write_json, write_text
 from skinzoo.pages import Grid, Thumbnail, render_page, thumbnail
+from skinzoo.pages.markdown import escaped, markdown_table
 
 HTML, MARKDOWN, JSON, FIGURES = "report.html", "report.md", "report.json", "figures"
 GALLERY = 12
@@ -126,23 +127,18 @@ def _html(evaluation: Evaluation, sections: Sequence[Section]) -> str:
 
 def _markdown(evaluation: Evaluation, sections: Sequence[Section]) -> str:
     intervals = evaluation.by_image.intervals
-    lines = [f"# {_escaped(evaluation.provenance.name)}: evaluation", ""]
-    lines += [f"> **Warning.** {_escaped(sentence)}\n" for sentence in evaluation.provenance.caveats()]
-    lines += [f"- {_escaped(note)}" for note in _notes(evaluation, evaluation.provenance.caveats())]
+    lines = [f"# {escaped(evaluation.provenance.name)}: evaluation", ""]
+    lines += [f"> **Warning.** {escaped(sentence)}\n" for sentence in evaluation.provenance.caveats()]
+    lines += [f"- {escaped(note)}" for note in _notes(evaluation, evaluation.provenance.caveats())]
     for section in sections:
         lines += ["", f"## {section.title}", ""]
         if section.text:
             lines += [section.text, ""]
         for picture in section.pictures:
-            lines += [f"![{_escaped(picture.alt)}]({FIGURES}/{picture.name}.png)", ""]
+            lines += [f"![{escaped(picture.alt)}]({FIGURES}/{picture.name}.png)", ""]
         for grid in section.grids:
-            lines += [f"**{_escaped(grid.title)}**" + (f" {_escaped(grid.note)}" if grid.note else ""), ""]
-            lines += [
-                "| " + " | ".join(map(_escaped, grid.columns)) + " |",
-                "|" + "---|" * len(grid.columns),
-                *("| " + " | ".join(map(_escaped, row)) + " |" for row in grid.rows),
-                "",
-            ]
+            lines += [f"**{escaped(grid.title)}**" + (f" {escaped(grid.note)}" if grid.note else ""), ""]
+            lines += [*markdown_table(grid), ""]
     lines += [
         f"Intervals: percentile bootstrap over {intervals.unit}s, {intervals.draws:,} draws, "
         f"{intervals.level:.0%}. Made by skinzoo {__version__}. "
@@ -538,9 +534,3 @@ def _gallery(evaluation: Evaluation, rows: Sequence[int] | np.ndarray) -> tuple[
         if len(found) == GALLERY:
             break
     return tuple(found)
-
-
-def _escaped(text: str) -> str:
-    for sign in ("\\", "|", "<", "*", "_", "[", "]", "`"):
-        text = text.replace(sign, "\\" + sign)
-    return " ".join(text.split())

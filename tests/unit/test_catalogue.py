@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from skinzoo import catalogue
+from skinzoo import catalogue, published
 from skinzoo.api import (
     AttentionSpec,
     BackboneSpec,
@@ -137,10 +137,10 @@ def test_an_unknown_cut_names_the_known_ones():
 
 
 def test_the_protocols_that_are_marked_are_those_that_the_splits_stamp():
-    leaky = {name for name, text in catalogue.LEAKY_PROTOCOLS.items() if text.startswith("leaky")}
+    leaky = {name for name, text in published.LEAKY_PROTOCOLS.items() if text.startswith("leaky")}
     assert leaky == {name for name, protocol in PROTOCOLS.items() if protocol.leaky}
-    assert set(catalogue.LEAKY_PROTOCOLS) <= set(PROTOCOLS)
-    assert catalogue.protocol_warning("lesion") == ""
+    assert set(published.LEAKY_PROTOCOLS) <= set(PROTOCOLS)
+    assert published.protocol_warning("lesion") == ""
 
 
 def test_a_published_result_carries_the_warning_of_its_protocol():
