@@ -1,8 +1,8 @@
-"""The closed vocabularies of sex and localization, and the one lookup from strings to indices."""
+"""What age, sex and localization may be, and the one lookup from strings to indices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 OUT_OF_VOCABULARY = 0
 UNKNOWN = "unknown"
+
+AGE_RANGE = (0.0, 120.0)
+"""Years."""
+MISSING = frozenset({"", "nan", "na", "n/a", "none", "null", UNKNOWN})
+"""Lower-case texts that mean unknown in a table."""
+SEX_ABBREVIATIONS = {"f": "female", "m": "male"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,12 @@ class Vocabulary:
         return np.array(
             [table.get(normalise(_text(value)), OUT_OF_VOCABULARY) for value in values], dtype=np.int32
         )
+
+
+def canonical(text: str, abbreviations: Mapping[str, str]) -> str:
+    """Return what a cell of a table says: lower case, single spaces, abbreviations written out."""
+    text = " ".join(text.lower().split())
+    return UNKNOWN if text in MISSING else abbreviations.get(text, text)
 
 
 def normalise(text: str) -> bytes:

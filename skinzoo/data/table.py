@@ -38,7 +38,7 @@ import pandas as pd
 
 from skinzoo.errors import DataError, nearest
 from skinzoo.specs import Vocabularies
-from skinzoo.vocabulary import UNKNOWN, Vocabulary
+from skinzoo.vocabulary import AGE_RANGE, MISSING, SEX_ABBREVIATIONS, Vocabulary, canonical
 
 COLUMNS: tuple[str, ...] = (
     "image_path",
@@ -53,11 +53,7 @@ COLUMNS: tuple[str, ...] = (
     "part",
 )
 FEATURES: tuple[str, ...] = ("age", "sex", "localization")
-AGE_RANGE = (0.0, 120.0)
 PARTS: tuple[str, ...] = ("train", "validation", "test")
-
-MISSING = frozenset({"", "nan", "na", "n/a", "none", "null", UNKNOWN})
-SEX_ABBREVIATIONS = {"f": "female", "m": "male"}
 
 _REQUIRED = ("image_path", "image_id", "label")
 _SKIP_HINT = "Correct the table, or pass --skip-bad to leave such rows out and list them."
@@ -129,8 +125,8 @@ def make_table(
     table["image_path"] = pd.Series(
         [str(Path(path).absolute()) if path else "" for path in table["image_path"]], dtype=str
     )
-    table["sex"] = pd.Series([_term(text, SEX_ABBREVIATIONS) for text in table["sex"]], dtype=str)
-    table["localization"] = pd.Series([_term(text, {}) for text in table["localization"]], dtype=str)
+    table["sex"] = pd.Series([canonical(text, SEX_ABBREVIATIONS) for text in table["sex"]], dtype=str)
+    table["localization"] = pd.Series([canonical(text, {}) for text in table["localization"]], dtype=str)
     table["part"] = pd.Series([text.lower() for text in table["part"]], dtype=str)
     table["dataset"] = pd.Series([dataset] * len(table), dtype=str)
     table.attrs = {
@@ -365,8 +361,3 @@ def _age(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
-
-
-def _term(text: str, abbreviations: Mapping[str, str]) -> str:
-    text = " ".join(text.lower().split())
-    return UNKNOWN if text in MISSING else abbreviations.get(text, text)
