@@ -158,6 +158,25 @@ class Run:
         probabilities = self._probabilities(images, inputs, batch_size)
         return pd.DataFrame(probabilities, columns=columns, index=index)
 
+    def inputs(self, cases: pd.DataFrame | Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """Return cases as the model's inputs.
+
+        Args:
+            cases: As `predict` takes them, at least one.
+
+        Returns:
+            `image` uint8 RGB `(n, size, size, 3)`, `age` float32 years, `sex` and `localization` int32
+            indices `(n,)`.
+
+        Raises:
+            DataError: As `predict`.
+        """
+        import numpy as np
+
+        rows, _ = _rows(cases)
+        images = np.stack([self._pixels(row, number) for number, row in enumerate(rows)])
+        return {"image": images, **self._inputs(rows)}
+
     def evaluate(self, part: str = "test") -> Evaluation:
         """Score the run on a part of its split, read from where the run's data were.
 

@@ -9,12 +9,15 @@ from PIL import Image
 
 OPACITY = 0.5
 """That of the published notebooks."""
+FOR, AGAINST = (178, 24, 43), (33, 102, 172)
+"""Colours of what speaks for a class and against it; the red and blue of Brewer's RdBu."""
+_SIGNED_OPACITY = 0.85
 _STOPS = (
     "#440154", "#48186a", "#472d7b", "#424086", "#3b528b", "#33638d", "#2c728e", "#26818e", "#21908c",
     "#1f9f88", "#28ae80", "#3ebc74", "#5dc963", "#82d34c", "#abdc32", "#d5e21a", "#fde725",
 )  # fmt: skip
-"""Matplotlib's `viridis` at seventeen places. Skin has none of its hues, and its lightness rises evenly, which
-that of `jet`, the choice of the published notebooks, does not: there, steps seem where the map has none."""
+"""Matplotlib's `viridis` at seventeen places. Skin has none of its hues, and its lightness rises evenly.
+That of `jet`, the choice of the published notebooks, does not: steps seem where the map has none."""
 
 
 def colors(values: np.ndarray) -> np.ndarray:
@@ -76,6 +79,36 @@ def overlay(pixels: np.ndarray, map: np.ndarray, *, opacity: float = OPACITY) ->
     return np.rint((1.0 - opacity) * pixels + opacity * heat).astype(np.uint8)
 
 
+def signed_overlay(pixels: np.ndarray, map: np.ndarray, *, limit: float | None = None) -> np.ndarray:
+    """Return a pale grey image under a map with a sign: red where it is above 0, blue where it is below.
+
+    Args:
+        pixels: uint8 RGB `(s, s, 3)`.
+        map: `(s, s)`; 0 leaves the grey image.
+        limit: Absolute value of the full colour; the greatest of the map unless given.
+
+    Returns:
+        uint8 RGB `(s, s, 3)`.
+    """
+    limit = limit or float(np.abs(map).max()) or 1.0
+    grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    paper = 255.0 - 0.6 * (255.0 - np.repeat(grey[..., None], 3, axis=-1))
+    strength = np.clip(np.abs(map) / limit, 0.0, 1.0)[..., None] * _SIGNED_OPACITY
+    ink = np.where((map > 0)[..., None], np.array(FOR, np.float32), np.array(AGAINST, np.float32))
+    return np.rint((1.0 - strength) * paper + strength * ink).astype(np.uint8)
+
+
+def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return an image with the outline of a mask: white, with a dark line outside of it."""
+    inner = np.pad(mask, 1)
+    inside = inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+    around = inner[:-2, 1:-1] | inner[2:, 1:-1] | inner[1:-1, :-2] | inner[1:-1, 2:]
+    drawn = pixels.copy()
+    drawn[around & ~mask] = 20
+    drawn[mask & ~inside] = 255
+    return drawn
+
+
 def overlay_png(pixels: np.ndarray, map: np.ndarray, *, opacity: float = OPACITY) -> bytes:
     """Return an image under a map, as the bytes of a PNG.
 
@@ -95,6 +128,11 @@ def png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def stops() -> tuple[str, ...]:
+    """Return the colours of the map from least to greatest, as `#rrggbb`."""
+    return _STOPS
 
 
 def _table() -> np.ndarray:

@@ -1,0 +1,302 @@
+"""The report of an explanation: one self-contained HTML page, Markdown, JSON and PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skinzoo import __version__
+from skinzoo.evaluation.intervals import Interval
+from skinzoo.explain.agreement import CENTRE, SCORES, SHARE, THRESHOLDS, UNIFORM, Agreement
+from skinzoo.explain.of_run import SIGNED, Explanation
+from skinzoo.explain.pictures import TITLES, gradient, head_panels, panels_of, save_case, tile
+from skinzoo.explain.sanity import DEPENDENT, Sanity
+from skinzoo.files import write_json, write_text
+from skinzoo.pages import Grid, Plot, render_page
+from skinzoo.pages.drawing import LINE, MUTED, PALETTE, plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HTML, MARKDOWN, JSON, FIGURES = "report.html", "report.md", "report.json", "figures"
+REFERENCES = {UNIFORM: "uniform map", CENTRE: "centred map"}
+_AGREEMENT_TEXT = (
+    "How far the maps lie on the lesion, over all images with a mask. The uniform map has the same value "
+    "everywhere and the centred one falls off from the middle of the image: neither has seen anything. "
+    "A map that does not beat the centred one says no more than that lesions are in the middle."
+)
+_SANITY_TEXT = (
+    "A map that explains the model changes when the model's layers become random (Adebayo et al. 2018, Young "
+    "et al. 2019). Layers become random from the output to the input, each step on top of the ones "
+    "before. 1 is the map of the trained model. An attention map cannot depend on layers behind it."
+)
+
+
+def write_report(explanation: Explanation, folder: Path) -> Path:
+    """Write the report as HTML, Markdown and JSON, and the drawn cases as PNG.
+
+    Args:
+        explanation: What was found.
+        folder: Folder for the files, made where it does not exist.
+
+    Returns:
+        The HTML file, which needs nothing beside it.
+    """
+    write_text(folder / HTML, render_html(explanation))
+    write_json(folder / JSON, explanation.to_dict())
+    figures = [path for case in explanation.cases for path in save_case(case, folder / FIGURES)]
+    write_text(folder / MARKDOWN, _markdown(explanation, figures))
+    return folder / HTML
+
+
+def render_html(explanation: Explanation) -> str:
+    """Return the report as one HTML page that needs nothing beside it."""
+    agreement, sanity = explanation.agreement, explanation.sanity
+    signed = any(name in SIGNED for name in explanation.choices.methods)
+    legends = [("Maps: from the least to the greatest value of each", gradient(signed=False))]
+    if signed:
+        legends.append(
+            (
+                "Covering: against the class, no matter, for the class, in points of probability",
+                gradient(signed=True),
+            )
+        )
+    return render_page(
+        "skinzoo.explain",
+        "explanation.html.j2",
+        run=explanation.run,
+        source=explanation.source,
+        notes=explanation.notes,
+        tiles=_tiles(explanation),
+        cases=[
+            {
+                "name": case.image_id,
+                "caption": case.caption,
+                "maps": [tile(panel, case) for panel in panels_of(case)],
+                "heads": [tile(panel, case) for panel in head_panels(case)],
+            }
+            for case in explanation.cases
+        ],
+        legends=legends,
+        agreement_text=_AGREEMENT_TEXT,
+        agreement_grids=agreement_grids(agreement) if agreement else [],
+        agreement_plots=[_iou_plot(agreement)] if agreement else [],
+        sanity_text=_SANITY_TEXT,
+        findings=sanity_findings(sanity) if sanity else [],
+        sanity_grids=sanity_grids(sanity) if sanity else [],
+        sanity_plots=[_cascade_plot(sanity)] if sanity else [],
+        facts=Grid("What was explained", ["property", "value"], [list(x) for x in explanation.facts.items()]),
+        version=__version__,
+    )
+
+
+def title_of(method: str) -> str:
+    """Return what a method or reference map is called."""
+    return TITLES.get(method) or REFERENCES.get(method, method)
+
+
+def with_interval(value: float | None, interval: Interval | None, digits: int = 3) -> str:
+    """Return a number with its interval as text; `-` where it is undefined."""
+    if value is None:
+        return "-"
+    spread = f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]" if interval is not None else ""
+    return f"{value:.{digits}f}{spread}"
+
+
+def agreement_grids(agreement: Agreement) -> list[Grid]:
+    """Return the tables of the agreement with lesion masks."""
+    rows = [
+        [
+            title_of(name),
+            *(with_interval(one.scores[key].value, one.scores[key].interval) for key in SCORES),
+            f"{one.threshold:.2f}",
+        ]
+        for name, one in agreement.methods.items()
+    ]
+    images = f"{agreement.images:,} image" + ("s" if agreement.images != 1 else "")
+    grids = [
+        Grid(
+            "Agreement with lesion masks",
+            ["map", *SCORES.values(), "best threshold of all"],
+            rows,
+            f"{images}; brackets: {agreement.level:.0%} intervals over {agreement.unit}s. Thresholds are of "
+            "the map stretched to 0..1; the best ones are chosen on these very images.",
+        )
+    ]
+    if len(agreement.labels) > 1:
+        grids.append(
+            Grid(
+                "Share inside the lesion, by true class",
+                ["map", *agreement.labels],
+                [
+                    ["images", *(f"{number:,}" for number in agreement.labels.values())],
+                    *(
+                        [
+                            title_of(name),
+                            *("-" if v is None else f"{v:.3f}" for v in one.by_label.values()),
+                        ]
+                        for name, one in agreement.methods.items()
+                    ),
+                ],
+            )
+        )
+    return grids
+
+
+def sanity_grids(sanity: Sanity) -> list[Grid]:
+    """Return the tables of the sanity checks."""
+    methods = list(sanity.repeated)
+    columns = [f"{title_of(m)}, {what}" for m in methods for what in ("ranks", "SSIM")]
+
+    def cells(step: object) -> list[str]:
+        ranks, likeness = step.spearman, step.ssim  # type: ignore[attr-defined]
+        return [
+            text
+            for m in methods
+            for text in ("-" if ranks[m] is None else f"{ranks[m]:.2f}", f"{likeness[m]:.2f}")
+        ]
+
+    return [
+        Grid(
+            "Layers made random, one step after another",
+            ["random from the output to", *columns, "probability"],
+            [
+                [step.name if i else "nothing (trained)", *cells(step), f"{step.probability:.2f}"]
+                for i, step in enumerate(sanity.cascade)
+            ],
+            f"Means over {sanity.images:,} images: rank correlation and structural similarity with the "
+            "trained model's maps, and the probability of the explained classes.",
+        ),
+        Grid(
+            "The same model again",
+            ["change", *columns],
+            [
+                ["images mirrored", *cells(sanity.mirrored)],
+                ["a little noise", *cells(sanity.noisy)],
+            ],
+            "Greatest difference between two computations of the same maps: "
+            + ", ".join(f"{title_of(m)} {value:.1e}" for m, value in sanity.repeated.items())
+            + " of the greatest value.",
+        ),
+    ]
+
+
+def sanity_findings(sanity: Sanity) -> list[str]:
+    """Return what the sanity checks mean, a sentence each."""
+    found = []
+    for name, value in sanity.cascade[-1].spearman.items():
+        if value is None:
+            found.append(f"{title_of(name)}: the same everywhere, so that nothing can be said of it.")
+        elif name in sanity.independent:
+            found.append(
+                f"{title_of(name)}: fails. With all layers random its ranks still agree with those of the "
+                f"trained model by {value:.2f}, above {DEPENDENT:g}."
+            )
+        else:
+            found.append(
+                f"{title_of(name)}: passes. With all layers random its ranks agree by {value:.2f}, at most "
+                f"{DEPENDENT:g}."
+            )
+    return found
+
+
+def _tiles(explanation: Explanation) -> list[tuple[str, str]]:
+    if explanation.agreement is None:
+        return []
+    return [
+        (f"share of {title_of(name)} inside the lesion", f"{value:.1%}")
+        for name, one in explanation.agreement.methods.items()
+        if (value := one.scores[SHARE].value) is not None
+    ]
+
+
+def _iou_plot(agreement: Agreement) -> Plot:
+    def draw(axes: Axes) -> None:
+        for i, (name, one) in enumerate(agreement.methods.items()):
+            reference = name in REFERENCES
+            axes.plot(
+                THRESHOLDS,
+                one.iou,
+                color=MUTED if reference else PALETTE[i % len(PALETTE)],
+                linestyle={UNIFORM: ":", CENTRE: "--"}.get(name, "-"),
+                label=title_of(name),
+            )
+        axes.set_xlabel("Threshold of the stretched map")
+        axes.set_ylabel("Mean IoU with the lesion")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=0)
+        axes.grid(True, color=LINE)
+        axes.tick_params(length=0)
+        axes.legend(frameon=False, fontsize=8.5)
+
+    words = ", ".join(
+        f"{title_of(name)} {max(one.iou):.3f} at {one.threshold:.2f}"
+        for name, one in agreement.methods.items()
+    )
+    return plot("IoU at each threshold", draw, alt=f"Mean IoU by threshold. Best: {words}.", height=3.2)
+
+
+def _cascade_plot(sanity: Sanity) -> Plot:
+    def draw(axes: Axes) -> None:
+        places = range(len(sanity.cascade))
+        for i, name in enumerate(sanity.repeated):
+            values = [step.spearman[name] for step in sanity.cascade]
+            known = [float("nan") if v is None else v for v in values]
+            axes.plot(places, known, color=PALETTE[i], marker="o", markersize=3.5, label=title_of(name))
+            likeness = [step.ssim[name] for step in sanity.cascade]
+            axes.plot(places, likeness, color=PALETTE[i], linestyle=":")
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        axes.set_xticks(list(places), [step.name for step in sanity.cascade], rotation=40, ha="right")
+        axes.set_ylabel("Similarity to the trained model's map")
+        axes.yaxis.grid(True, color=LINE)
+        axes.tick_params(length=0)
+        axes.legend(frameon=False, fontsize=8.5)
+
+    last = sanity.cascade[-1]
+    words = ", ".join(
+        f"{title_of(name)} {'undefined' if value is None else f'{value:.2f}'}"
+        for name, value in last.spearman.items()
+    )
+    return plot(
+        "Similarity while layers become random",
+        draw,
+        alt=f"Rank correlation and structural similarity by step. Rank correlation at the end: {words}.",
+        note="Solid: rank correlation. Dotted: structural similarity.",
+        height=3.8,
+    )
+
+
+def _markdown(explanation: Explanation, figures: list[Path]) -> str:
+    lines = [f"# {_escaped(explanation.run)}: explanations", ""]
+    lines += [f"- {_escaped(note)}" for note in explanation.notes]
+    if explanation.agreement is not None:
+        lines += ["", "## Agreement with lesion masks", "", _AGREEMENT_TEXT, ""]
+        for grid in agreement_grids(explanation.agreement):
+            lines += _table(grid)
+    if explanation.sanity is not None:
+        lines += ["", "## Sanity checks", "", _SANITY_TEXT, ""]
+        lines += [f"- {_escaped(sentence)}" for sentence in sanity_findings(explanation.sanity)] + [""]
+        for grid in sanity_grids(explanation.sanity):
+            lines += _table(grid)
+    lines += ["", "## Images", ""]
+    for path in figures:
+        lines += [f"![{_escaped(path.stem)}]({FIGURES}/{path.name})", ""]
+    facts = Grid("What was explained", ["property", "value"], [list(x) for x in explanation.facts.items()])
+    lines += _table(facts)
+    lines += [f"Made by skinzoo {__version__}. For research and education, not for diagnosis."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(grid: Grid) -> list[str]:
+    return [
+        f"**{_escaped(grid.title)}**" + (f" {_escaped(grid.note)}" if grid.note else ""),
+        "",
+        "| " + " | ".join(map(_escaped, grid.columns)) + " |",
+        "|" + "---|" * len(grid.columns),
+        *("| " + " | ".join(map(_escaped, row)) + " |" for row in grid.rows),
+        "",
+    ]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
