@@ -22,7 +22,8 @@ METHOD: Mapping[str, str] = {
     "depth": "layers with weights, as Keras Applications counts it",
     "flops": "one image's forward pass, counted in the traced graph by TensorFlow's profiler: a "
     "multiplication and an addition are two operations; convolutions, matrix products, biases, "
-    "element-wise arithmetic, pooling, means, sums and softmax count; what has no rule, such as ReLU, is listed as uncounted",
+    "element-wise arithmetic, pooling, means, sums and softmax count; what has no rule, such as ReLU, "
+    "is listed as uncounted",
     "multiply_adds": "half of the operations of convolutions and matrix products",
     "latency": "a compiled forward pass of one image, from a uint8 array in the host's memory to "
     "probabilities there; median and 90th percentile of the repeats",

@@ -1,0 +1,1 @@
+"""Runs beside each other: what each is worth, what separates it from the best, what it costs."""
