@@ -17,7 +17,15 @@ from skinzoo.errors import DataError, SkinzooError, UsageError, one_of
 from skinzoo.evaluation.definitions import of_class
 from skinzoo.evaluation.intervals import Interval
 from skinzoo.evaluation.report import JSON
-from skinzoo.training.runs import CARD_FILE, CONFIG_FILE, FINISHED, SPLIT_FILE, RunFolder, find_run
+from skinzoo.training.runs import (
+    CARD_FILE,
+    CONFIG_FILE,
+    FINISHED,
+    RUNNING,
+    SPLIT_FILE,
+    RunFolder,
+    find_run,
+)
 
 EXTERNAL = "external"
 EVALUATION_FOLDER, EVALUATION_FILE, PREDICTIONS_FILE = "evaluation", "evaluation.json", "predictions.csv"
@@ -187,7 +195,8 @@ def read_evaluations(path: Path, part: str) -> list[Entry] | Left:
         return Left(path.name, path, f"its evaluation is of the {entry.provenance['part']} part")
     run = RunFolder(path)
     if run.state != FINISHED:
-        return Left(run.name, path, f"it is {run.state}", f"skinzoo train --resume {path}")
+        command = "" if run.state == RUNNING else f"skinzoo train --resume {path}"
+        return Left(run.name, path, f"it is {run.state}", command)
     wanted = EXTERNAL if part == EXTERNAL else run.document(SPLIT_FILE)["aliases"].get(part, part)
     entries = [
         entry

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinzoo import __version__
+from skinzoo.data.table import PARTS
 from skinzoo.errors import DataError, ModelError, UsageError, one_of
 from skinzoo.evaluation.comparison.beside import Costs, Published, costs_of, deviations, published_for
 from skinzoo.evaluation.comparison.entries import EXTERNAL, Entry, Left
@@ -129,9 +130,17 @@ class Comparison:
                     f"{what} {_plain(ours)} instead of {_plain(theirs)}"
                     for what, (ours, theirs) in row.deviations.items()
                 )
-                found.append(f"{name} is not the papers' network: {changed}.")
+                found.append(f"{name} is not the variant as registered: {changed}.")
             if row.unknown_costs:
                 found.append(f"{name}: costs left out, {row.unknown_costs}.")
+        if (
+            any(len(group.rows) > 1 for group in self.groups)
+            and rows[0].entry.provenance["part"] == PARTS[-1]
+        ):
+            found.append(
+                "Whoever picks a run by this list selects on test, and its score is then somewhat too high: "
+                "pick with --part validation and report the test part."
+            )
         if any(paper.warning for row in rows for paper in row.published[:1]):
             found.append(
                 "The papers' numbers stand on their own protocols: leaky and selection-on-test ones are too "

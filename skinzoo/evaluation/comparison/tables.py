@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ALSO = ("balanced_accuracy", "accuracy", "macro_f1", "roc_auc_macro")
 """Metrics that stand beside the one that sorts."""
 _UNKNOWN = "-"
+_SETTINGS = (1, 2, 4)
+"""Columns of the costs that a terminal has no room for."""
 
 
 def ranking_grid(comparison: Comparison, group: Group, *, brief: bool = False) -> Grid:
@@ -30,9 +32,8 @@ def ranking_grid(comparison: Comparison, group: Group, *, brief: bool = False) -
     level = f"{group.rows[0].entry.level:.0%}"
     columns = [
         *("run", "#", f"{comparison.title} [{level}]", f"minus the best [{level}]"),
+        *("protocol", "paper"),
         *(title_of(name) for name in others),
-        "protocol",
-        "paper",
     ]
     rows = [
         [
@@ -40,21 +41,21 @@ def ranking_grid(comparison: Comparison, group: Group, *, brief: bool = False) -
             _UNKNOWN if row.rank is None else str(row.rank),
             with_interval(row.value(metric), row.interval(metric)),
             _difference(row),
-            *(with_interval(row.value(name), row.interval(name)) for name in others),
             protocol_text(row),
             row.published[0].short(str(row.entry.provenance["dataset"])) if row.published else _UNKNOWN,
+            *(with_interval(row.value(name), row.interval(name)) for name in others),
         ]
         for row in group.rows
     ]
-    return Grid(group.title, columns, rows, _note(comparison, group))
+    return Grid("Ranking", columns, rows, _note(comparison, group))
 
 
 def cost_grid(group: Group, *, brief: bool = False) -> Grid:
-    """Return what the runs of a split are and cost, in the same order.
+    """Return what the runs of a split are and cost, in the same order; nothing that is known of none.
 
     Args:
         group: The split.
-        brief: Whether to leave out variant, recipe, seed and what is not known of any run, for a terminal.
+        brief: Whether to leave out variant, recipe and seed, for a terminal.
     """
     batch = next((row.costs.batch for row in group.rows if row.costs.batch), None)
     places = dict.fromkeys(row.costs.device for row in group.rows if row.costs.device)
@@ -79,10 +80,14 @@ def cost_grid(group: Group, *, brief: bool = False) -> Grid:
             ]
         )
     note = f"Measured on {'; '.join(places)}." if places else ""
-    if brief:
-        shown = [0, 3, *(i for i in range(5, len(columns)) if any(row[i] != _UNKNOWN for row in rows))]
-        columns, rows = [columns[i] for i in shown], [[row[i] for i in shown] for row in rows]
-    return Grid("Networks and costs", columns, rows, note)
+    shown = [
+        i
+        for i in range(len(columns))
+        if any(row[i] != _UNKNOWN for row in rows) and not (brief and i in _SETTINGS)
+    ]
+    return Grid(
+        "Networks and costs", [columns[i] for i in shown], [[row[i] for i in shown] for row in rows], note
+    )
 
 
 def papers_grid(comparison: Comparison, group: Group) -> Grid | None:
@@ -96,14 +101,16 @@ def papers_grid(comparison: Comparison, group: Group) -> Grid | None:
             " ".join(filter(None, [paper.source, paper.run])),
             f"{paper.value:.4f}",
             paper.dataset,
-            paper.protocol + (f" ({paper.warning})" if paper.warning else ""),
+            ", ".join(filter(None, [paper.protocol, paper.warning.partition(":")[0]])),
             f"{paper.cases:,}" if paper.cases else _UNKNOWN,
             paper.notes,
         ]
         for variant, paper in seen
     ]
     columns = ["variant", "source", comparison.title, "dataset", "protocol", "cases", "notes"]
-    return Grid("Published numbers", columns, rows, "As printed, on their own protocols; not measured here.")
+    warnings = dict.fromkeys(f"{paper.protocol}, {paper.warning}" for _, paper in seen if paper.warning)
+    note = " ".join(f"{text}." for text in ("As printed, not measured here", *warnings))
+    return Grid("Published numbers", columns, rows, note)
 
 
 def protocol_text(row: Row) -> str:
@@ -123,10 +130,12 @@ def picture(comparison: Comparison, group: Group) -> Plot:
             if interval is not None:
                 axes.plot([interval.low, interval.high], [place, place], color=BAR, linewidth=2)
             axes.plot([value], [place], "o", color=BAR if row.rank == 1 else "white", markeredgecolor=BAR)
-        axes.set_yticks(range(len(points)), [_shortened(row.entry.name) for row, _ in reversed(points)])
-        axes.set_ylim(-0.6, len(points) - 0.4)
+            # Names stand above their bars: beside them they would leave no room for the bars.
+            axes.text(0.0, place + 0.18, row.entry.name, transform=axes.get_yaxis_transform(), va="bottom")
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(-0.4, len(points) - 0.3)
         axes.grid(axis="x", color=LINE)
-        axes.tick_params(axis="y", length=0)
         axes.set_xlabel(comparison.title, color=INK)
 
     said = "; ".join(
@@ -139,7 +148,7 @@ def picture(comparison: Comparison, group: Group) -> Plot:
         alt=f"{comparison.title} of each run with its interval: {said}",
         note=f"Bars are intervals of each run alone; {better} is better. Whether two runs differ is "
         "said by the differences in the table, which are paired.",
-        height=0.9 + 0.32 * max(len(points), 2),
+        height=0.8 + 0.42 * len(points),
         wide=True,
     )
 
@@ -166,7 +175,3 @@ def _note(comparison: Comparison, group: Group) -> str:
             "interval leaves 0 out, not corrected for the number of runs."
         )
     return note
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= 40 else name[:38] + "…"

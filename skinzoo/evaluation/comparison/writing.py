@@ -51,8 +51,7 @@ def render_markdown(comparison: Comparison) -> str:
         grids = [ranking_grid(comparison, group), cost_grid(group), papers_grid(comparison, group)]
         for grid in filter(None, grids):
             note = f" {escaped(grid.note)}" if grid.note else ""
-            title = "Ranking" if grid is grids[0] else grid.title
-            text += [f"**{escaped(title)}.**{note}", "", *markdown_table(grid), ""]
+            text += [f"**{escaped(grid.title)}.**{note}", "", *markdown_table(grid), ""]
     if comparison.left:
         text += ["## Not listed", "", *(f"- {escaped(str(one))}" for one in comparison.left), ""]
     text.append(f"Made by skinzoo {__version__}. For research and education, not for diagnosis.")
