@@ -33,7 +33,7 @@ def write_result(path: Path, results: Any, *, packages: Sequence[str], load: flo
         path,
         {
             "command": " ".join(["python", script, *sys.argv[1:]]),
-            "commit": _commit(),
+            "commit": commit(),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             "hardware": {"processor": processor(), "cores": os.cpu_count(), "load_at_start": round(load, 2)},
             "system": f"{platform.system()} {platform.machine()}",
@@ -44,7 +44,8 @@ def write_result(path: Path, results: Any, *, packages: Sequence[str], load: flo
     )
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit of the checkout."""
     done = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
