@@ -100,9 +100,10 @@ def _measure(
     row["flops"] = describe_operations(count_operations(model))
     yield STAGES[2], row
     forward = forward_pass(model)
-    single, many = (synthetic_inputs(resolved.image_size, count) for count in (1, settings.batch))
+    single = synthetic_inputs(resolved.image_size, 1)
     row["latency"] = timing(lambda: forward(single), 1, settings)
     yield STAGES[3], row
+    many = synthetic_inputs(resolved.image_size, settings.batch)
     row["throughput"] = timing(lambda: forward(many), settings.batch, settings)
     row["memory"]["inference"] = peak_memory()
     if settings.training:

@@ -76,7 +76,7 @@ def render_html(comparison: Comparison) -> str:
                 "title": group.title,
                 "id": f"split-{number}",
                 "marks": group.marks,
-                "plots": [picture(comparison, group)],
+                "plots": [picture(comparison, group)] if len(group.rows) > 1 else [],
                 "grids": [
                     grid
                     for grid in (
