@@ -86,6 +86,10 @@ class Cut:
     notes: str = ""
 
 
+WHOLE = Cut(name="whole", anchor="", notes="the whole backbone, up to its own last feature map")
+"""A cut that every backbone has: none. An own cut of the same name takes its place."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackboneRequest:
     """What a backbone is built from.
@@ -142,7 +146,9 @@ class AttentionSpec(Spec):
 
     Args:
         build: Returns a `keras.layers.Layer` that maps features `(batch, h, w, c)` to the pair
-            (attended features of the same shape, non-negative attention map `(batch, h, w)`).
+            (attended features of the same shape, non-negative attention map `(batch, h, w)`). A layer
+            whose map is made of several may have a method `head_maps(features)` that returns them,
+            `(batch, h, w, heads)`, not negative; explanations then show each.
         spatial: Whether the map tells places apart by what the layer learned about places.
         pooled_concat: Whether the module max-pools the trunk and the attended features and concatenates
             them; otherwise the attended features go on alone.

@@ -10,6 +10,7 @@ from skinzoo.registry import Registry, registry
 from skinzoo.specs import (
     POOLINGS,
     PREPROCESS_MODES,
+    WHOLE,
     AttentionSpec,
     BackboneSpec,
     Cut,
@@ -90,7 +91,7 @@ def resolve_variant(
 
     Args:
         name: A registered variant.
-        cut: Name of one of the backbone's cuts; None for the variant's.
+        cut: Name of one of the backbone's cuts, or `whole`; None for the variant's.
         attention: Name of an attention; None for the variant's.
         fusion: Name of a fusion; None for the variant's.
         pooling: `flatten` or `gap`; None for the variant's.
@@ -110,7 +111,9 @@ def resolve_variant(
     variant = parts.get(VariantSpec, name)
     backbone = parts.get(BackboneSpec, variant.backbone)
     wanted_cut = cut or variant.cut or backbone.cuts[0].name
-    cuts = {place.name: place for place in backbone.cuts}
+    # Behind a backbone with a tail the network goes on anyway, so its own cut is the whole of it.
+    whole = backbone.cuts[0] if backbone.tail is not None else WHOLE
+    cuts = {WHOLE.name: whole} | {place.name: place for place in backbone.cuts}
     if wanted_cut not in cuts:
         raise one_of("cut", wanted_cut, cuts)
     wanted_pooling = pooling or variant.pooling

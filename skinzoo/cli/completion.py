@@ -36,8 +36,8 @@ def one_of_these(*values: str) -> Callable[[str], list[str]]:
 def complete_cut(incomplete: str) -> list[str]:
     """Return the names of all backbones' cuts that start with what was typed."""
     from skinzoo.registry import registry
-    from skinzoo.specs import BackboneSpec
+    from skinzoo.specs import WHOLE, BackboneSpec
 
     specs = [part.spec for part in registry().parts(BackboneSpec.kind)]
-    names = {cut.name for spec in specs if isinstance(spec, BackboneSpec) for cut in spec.cuts}
+    names = {cut.name for spec in specs if isinstance(spec, BackboneSpec) for cut in spec.cuts} | {WHOLE.name}
     return sorted(name for name in names if name.startswith(incomplete))

@@ -351,7 +351,7 @@ def _print_built(built: Mapping[str, Any]) -> None:
 
 
 def _cut(cut: Mapping[str, Any]) -> str:
-    path = " > ".join([cut["anchor"], *cut["path"]])
+    path = " > ".join([cut["anchor"] or "its output", *cut["path"]])
     before = f" (before {' > '.join(cut['leads_to'])})" if cut["leads_to"] else ""
     scale = f", times {cut['scale']:.4g}" if cut["scale"] != 1 else ""
     return f"{path}{before}{scale}"

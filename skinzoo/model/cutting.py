@@ -24,6 +24,8 @@ def cut_backbone(model: keras.Model, cut: Cut, *, name: str) -> keras.Model:
     Raises:
         ModelError: The anchor does not exist, or the path fits no place or several.
     """
+    if not cut.anchor:
+        return _whole(model, name)
     layers = {layer.name: layer for layer in model.layers}
     if cut.anchor not in layers:
         raise ModelError(
@@ -45,6 +47,16 @@ def cut_backbone(model: keras.Model, cut: Cut, *, name: str) -> keras.Model:
     if cut.scale != 1.0:
         features = keras.layers.Rescaling(cut.scale, name="cut_scale")(features)
     return keras.Model(model.input, features, name=name)
+
+
+def _whole(model: keras.Model, name: str) -> keras.Model:
+    if len(model.output.shape) != 4:
+        raise ModelError(
+            "A whole backbone must end in a feature map (batch, height, width, channels). Received: "
+            f"{model.name}, whose output has the shape {tuple(model.output.shape)}.",
+            hint="Choose another --cut; see: skinzoo show VARIANT",
+        )
+    return keras.Model(model.input, model.output, name=name)
 
 
 class _Consumers:

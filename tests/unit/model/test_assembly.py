@@ -51,7 +51,7 @@ def test_every_choice_is_recorded():
         (
             {"cut": "conv2"},
             UsageError,
-            "`cut` must be one of conv3. Received: 'conv2'.",
+            "`cut` must be one of whole, conv3. Received: 'conv2'.",
         ),
         ({"classes": 1}, UsageError, "`classes` must be at least 2. Received: 1."),
         ({"image_size": 4}, UsageError, "`image_size` must be at least 8 for cnn. Received: 4."),

@@ -5,7 +5,8 @@ import pytest
 
 from skinzoo.errors import ModelError
 from skinzoo.model.cutting import cut_backbone
-from skinzoo.specs import Cut
+from skinzoo.specs import WHOLE, Cut
+from skinzoo.variants import resolve_variant
 
 
 @pytest.fixture
@@ -50,3 +51,18 @@ def test_scale_multiplies_the_output(branched):
     scaled = cut_backbone(branched, Cut(name="c", anchor="stem", scale=1 / 6), name="trunk")
     x = np.ones((1, 8, 8, 3), "float32")
     np.testing.assert_allclose(np.asarray(scaled(x)), np.asarray(plain(x)) / 6, rtol=1e-6)
+
+
+def test_whole_is_the_network_up_to_its_own_feature_map(branched):
+    features = keras.Model(branched.input, branched.get_layer("stem").output)
+    assert cut_backbone(features, WHOLE, name="trunk").output_shape == features.output_shape
+    pooled = keras.Model(
+        features.input, keras.layers.GlobalAveragePooling2D()(features.output), name="pooled"
+    )
+    with pytest.raises(ModelError, match=r"must end in a feature map .* Received: pooled"):
+        cut_backbone(pooled, WHOLE, name="trunk")
+
+
+def test_every_backbone_has_the_whole_cut_and_a_tail_keeps_its_own():
+    assert resolve_variant("mobilenetv2", cut="whole").cut.name == "whole"
+    assert resolve_variant("resnet34", cut="whole").cut.name == resolve_variant("resnet34").cut.name
