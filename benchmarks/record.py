@@ -32,7 +32,7 @@ def write_result(path: Path, results: Any, *, packages: Sequence[str], load: flo
     write_json(
         path,
         {
-            "command": " ".join(["python", script, *sys.argv[1:]]),
+            "command": " ".join(["python", script, *(_shown(word) for word in sys.argv[1:])]),
             "commit": commit(),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             "hardware": {"processor": processor(), "cores": os.cpu_count(), "load_at_start": round(load, 2)},
@@ -42,6 +42,11 @@ def write_result(path: Path, results: Any, *, packages: Sequence[str], load: flo
             "results": results,
         },
     )
+
+
+def _shown(word: str) -> str:
+    """Return an argument without the folders of this machine."""
+    return f"PATH/{Path(word).name}" if Path(word).is_absolute() else word
 
 
 def commit() -> str:
