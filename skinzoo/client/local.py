@@ -7,12 +7,13 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinzoo.client.batches import Batch, batches, in_order
+from skinzoo.client.batches import Batch, batches
 from skinzoo.client.cases import Case, ReadyCase, Result, ready
 from skinzoo.client.model import Model
 from skinzoo.client.options import ClientOptions
 from skinzoo.errors import DataError, ModelError
 from skinzoo.export.names import AGE, IMAGE_BYTES, LOCALIZATION, SAVED_MODEL_FILE, SERVING, SEX
+from skinzoo.ordered import in_order
 
 if TYPE_CHECKING:
     from skinzoo.runs import Run

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import grpc
 
 from skinzoo.client.api import Call, Conversation, classify, connect
-from skinzoo.client.batches import Batch, batches, in_order
+from skinzoo.client.batches import Batch, batches
 from skinzoo.client.cases import Case, Explanation, ReadyCase, Result, ready
 from skinzoo.client.failures import Retry, call_error
 from skinzoo.client.options import CHANNEL_OPTIONS, ClientOptions, Selector, checked_address
 from skinzoo.client.typed import STREAM_METHOD, StreamFeed, TypedApi
 from skinzoo.errors import DataError
+from skinzoo.ordered import in_order
 from skinzoo.v1 import lesion_classifier_pb2 as pb
 
 T = TypeVar("T")

@@ -26,6 +26,10 @@ CONVERT = "Convert it to an 8-bit RGB JPEG or PNG, or leave such rows out with -
 REPLACE = "Replace the file, or leave such rows out with --skip-bad."
 
 
+class TooManyPixelsError(DataError):
+    """An image with more pixels than are accepted."""
+
+
 @dataclass(frozen=True)
 class ImageHeader:
     """What the header of an image file says.
@@ -130,7 +134,7 @@ def _inspect(stream: IO[bytes], what: str, max_pixels: int) -> ImageHeader:
     try:
         image = Image.open(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(
+        raise TooManyPixelsError(
             f"{what} must have at most {max_pixels:,} pixels. Received: {error}",
             hint="Scale it down. " + REPLACE,
         ) from error
@@ -152,7 +156,7 @@ def _checked(image: Image.Image, what: str, max_pixels: int) -> ImageHeader:
         raise DataError(f"{what} must be {_formats()}. Received: {kind}.", hint=CONVERT)
     width, height = image.size
     if width * height > max_pixels:
-        raise DataError(
+        raise TooManyPixelsError(
             f"{what} must have at most {max_pixels:,} pixels. Received: {width:,} x {height:,}.",
             hint="Scale it down. " + REPLACE,
         )

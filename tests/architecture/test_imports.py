@@ -10,7 +10,9 @@ from skinzoo.registry import registry
 
 # Low to high: a module imports from its own layer and from lower ones. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"specs", "errors", "vocabulary", "extras", "home", "files", "pages", "v1"}),
+    frozenset(
+        {"specs", "errors", "vocabulary", "extras", "home", "files", "ordered", "pages", "quiet", "v1"}
+    ),
     frozenset({"registry", "config", "settings", "plugins", "hookspecs", "variants", "published"}),
     frozenset({"model", "data"}),
     frozenset({"training", "evaluation", "profile", "explain", "export", "serving", "client", "runs"}),
@@ -19,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 # Modules beside the layers, each with all that it may import.
 BESIDE: dict[str, frozenset[str]] = {
     # The Python API, which imports lazily.
-    "__init__": frozenset({"hookspecs", "registry", "model", "runs"}),
+    "__init__": frozenset({"hookspecs", "registry", "model", "runs", "quiet"}),
     "__main__": frozenset({"cli"}),
     # What plugin authors import: it must never reach a layer that imports plugins.
     "api": frozenset({"specs", "errors", "extras", "hookspecs", "vocabulary", "applications"}),
