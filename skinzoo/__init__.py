@@ -29,4 +29,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'skinzoo' has no attribute '{name}'")
     import importlib
 
+    if _LAZY[name] == "skinzoo.model":
+        from skinzoo.quiet import import_keras
+
+        import_keras()
     return getattr(importlib.import_module(_LAZY[name]), name)

@@ -10,11 +10,27 @@ from typer.core import TyperGroup
 from typer.main import get_command_name
 
 from skinzoo.cli import render
-from skinzoo.errors import DuplicateNameError, SkinzooError
+from skinzoo.errors import DuplicateNameError, SkinzooError, StoppedError
 from skinzoo.plugins import BLOCK_VARIABLE, Plugin
 
 INTERRUPTED = 130
-COMMAND_MODULES = ("list_", "show", "plugins", "doctor", "new_plugin", "data", "train", "evaluate", "runs")
+COMMAND_MODULES = (
+    "list_",
+    "show",
+    "plugins",
+    "doctor",
+    "new_plugin",
+    "data",
+    "train",
+    "evaluate",
+    "predict",
+    "ensemble",
+    "explain",
+    "profile",
+    "compare",
+    "results",
+    "runs",
+)
 
 
 class SkinzooGroup(TyperGroup):
@@ -24,6 +40,10 @@ class SkinzooGroup(TyperGroup):
         """Run the command and translate what it raises."""
         try:
             return super().invoke(ctx)
+        except StoppedError as stopped:
+            # What was asked for and did happen is no error.
+            render.notice(str(stopped))
+            raise typer.Exit(stopped.exit_code) from stopped
         except SkinzooError as error:
             render.error(error)
             raise typer.Exit(error.exit_code) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -127,18 +127,20 @@ def describe_beginning(summary: Mapping[str, Any]) -> str:
     cases = ", ".join(f"{count:,} {part}" for part, count in summary["cases"].items())
     return (
         f"Training {summary['variant']['variant']} by recipe {summary['recipe']} on {cases} cases: "
-        f"{summary['epochs']} epochs of {summary['steps']:,} steps, {summary['parameters']:,} weights "
-        f"(from {summary['weights']}), {summary['precision']} on {', '.join(summary['devices'])}. "
-        f"Run: {summary['run']}"
+        f"{render.number_of(summary['epochs'], 'epoch')} of {render.number_of(summary['steps'], 'step')}, "
+        f"{summary['parameters']:,} weights (from {summary['weights']}), {summary['precision']} on "
+        f"{', '.join(summary['devices'])}. Run: {summary['run']}"
     )
 
 
 def describe_step(report: StepReport) -> str:
     """Return how fast and how well a step goes."""
-    return (
-        f"loss {report.loss:.4f}, accuracy {report.accuracy:.3f}, {report.images_per_second:,.1f} images/s, "
-        f"{duration(report.seconds_left)} left"
-    )
+    parts = [f"loss {report.loss:.4f}", f"accuracy {report.accuracy:.3f}"]
+    if report.images_per_second is not None:
+        parts.append(f"{report.images_per_second:,.1f} images/s")
+    if report.seconds_left is not None:
+        parts.append(f"{duration(report.seconds_left)} left")
+    return ", ".join(parts)
 
 
 def describe_epoch(row: Mapping[str, Any], best: bool) -> str:
@@ -159,3 +161,16 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@contextmanager
+def prediction_progress() -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows how many images are predicted; a plain line only where it takes long."""
+    with training_listener() as listener:
+        began = time.monotonic()
+
+        def report(done: int, total: int) -> None:
+            if not isinstance(listener, PlainListener) or time.monotonic() - began >= PLAIN_SECONDS:
+                listener.prepared("Predicting", done, total)
+
+        yield report

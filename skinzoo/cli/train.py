@@ -174,6 +174,8 @@ def train(
             assignments=tuple(assignments or ()),
             data=data,
             options=given,
+            name=name,
+            trackers=tuple(trackers),
         )
     )
     for notice in notices:
@@ -192,9 +194,9 @@ def train(
 
 
 def _resume(run: str, folder: Path | None) -> None:
-    from skinzoo.training.runs import find_run
+    from skinzoo.training.request import resolve_resume
 
-    found = find_run(run, folder)
+    found = resolve_resume(run, folder)
     import_keras()
     from skinzoo.training import trainer
 

@@ -17,10 +17,10 @@ class StepReport:
         step: Steps done in the epoch.
         steps: Steps of an epoch.
         phase: `head` or `whole`.
-        images_per_second: Over the epoch so far.
+        images_per_second: Mean since the phase began, tracing left out; None until it is known.
         loss: Mean loss over the epoch so far.
         accuracy: Mean accuracy over the epoch so far.
-        seconds_left: Estimate for the rest of the training, validation included.
+        seconds_left: Estimate for all epochs left, validation included; None until it is known.
     """
 
     epoch: int
@@ -28,10 +28,10 @@ class StepReport:
     step: int
     steps: int
     phase: str
-    images_per_second: float
+    images_per_second: float | None
     loss: float
     accuracy: float
-    seconds_left: float
+    seconds_left: float | None
 
 
 class Listener:

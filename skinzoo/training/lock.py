@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from skinzoo.errors import UsageError
+from skinzoo.errors import ModelError, UsageError
 
 LOCK_FILE = ".lock"
 _ATTEMPTS = 5
@@ -24,13 +24,14 @@ def locked(run: Path) -> Iterator[None]:
 
     Raises:
         UsageError: Another process holds it.
+        ModelError: The run is gone: another process removes the run that it could not begin.
     """
     try:
         import fcntl
     except ModuleNotFoundError:
         yield
         return
-    with (run / LOCK_FILE).open("a+", encoding="ascii") as stream:
+    with _opened(run) as stream:
         # A listing of runs probes the lock for a moment, which must not be taken for a training.
         for attempt in range(_ATTEMPTS):
             try:
@@ -45,10 +46,31 @@ def locked(run: Path) -> Iterator[None]:
                 time.sleep(_PAUSE)
             except OSError:
                 break
+        if not (run / LOCK_FILE).exists():
+            raise _gone(run)
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+def _opened(run: Path) -> IO[str]:
+    try:
+        return (run / LOCK_FILE).open("a+", encoding="ascii")
+    except FileNotFoundError as error:
+        raise _gone(run) from error
+    except OSError as error:
+        raise ModelError(
+            f"A run must be writable to be trained. Received: '{run}' ({error.strerror}).",
+            hint="Check the permissions of its directory.",
+        ) from error
+
+
+def _gone(run: Path) -> ModelError:
+    return ModelError(
+        f"A run must exist to be trained. Received: '{run}', which was removed meanwhile.",
+        hint="Train a new run; see which there are: skinzoo runs",
+    )
 
 
 def is_locked(run: Path) -> bool:

@@ -16,6 +16,7 @@ from skinzoo.training.hardware import Hardware
 from skinzoo.training.listener import Listener, StepReport
 from skinzoo.training.normalisation import Reestimation, override_momentum
 from skinzoo.training.optimizers import build_optimizer
+from skinzoo.training.pace import Pace
 from skinzoo.training.runs import FAILURE_FILE, RunFolder
 from skinzoo.training.schedule import HEAD, Phase
 from skinzoo.training.scores import classification_scores, cross_entropy
@@ -123,7 +124,8 @@ class Loop:
         self._phase: Phase
         self._saved_at = time.monotonic()
         self._reported_at = -math.inf
-        self._validation_seconds = 0.0
+        self._validation_seconds: float | None = None
+        self._pace = Pace()
 
     def carry_out(self) -> LoopState:
         """Train from the newest checkpoint, or from the start, to the end.
@@ -198,6 +200,7 @@ class Loop:
                 metric.build(labels, labels)
         self.model.make_train_function()
         self._reestimate = Reestimation(self.model)
+        self._pace = Pace()
 
     def _train_phase(self, phase: Phase) -> None:
         self._batches = self._iterator(self.state.epoch, self.state.step)
@@ -223,6 +226,7 @@ class Loop:
         self._callbacks.on_epoch_begin(state.epoch)
         began = time.monotonic() - state.epoch_seconds
         logs: dict[str, Any] = {}
+        self._pace.begin()
         while state.step < self.steps:
             self.model.optimizer.learning_rate = phase.rate(state.epoch, state.step, self.steps, state.factor)
             self._callbacks.on_train_batch_begin(state.step)
@@ -230,6 +234,7 @@ class Loop:
             self._callbacks.on_train_batch_end(state.step, logs)
             state.step += 1
             state.epoch_seconds = time.monotonic() - began
+            self._pace.stepped()
             self._report(phase, logs)
             if self.stop:
                 self._stop_now()
@@ -301,9 +306,7 @@ class Loop:
         self._reported_at = now
         loss = float(logs["loss"])
         self._check(loss)
-        per_step = state.epoch_seconds / state.step
-        epochs_left = self.phases[-1].stop - state.epoch - 1
-        steps_left = self.steps - state.step + epochs_left * self.steps
+        per_step = self._pace.seconds_per_step
         self.listener.stepped(
             StepReport(
                 epoch=state.epoch + 1,
@@ -311,12 +314,24 @@ class Loop:
                 step=state.step,
                 steps=self.steps,
                 phase=phase.name,
-                images_per_second=self.source.cases / self.steps / max(per_step, 1e-9),
+                images_per_second=per_step and self.source.cases / self.steps / per_step,
                 loss=loss,
                 accuracy=float(logs["accuracy"]),
-                seconds_left=steps_left * per_step + (epochs_left + 1) * self._validation_seconds,
+                seconds_left=self._seconds_left(phase, per_step),
             )
         )
+
+    def _seconds_left(self, phase: Phase, per_step: float | None) -> float | None:
+        if per_step is None or phase is not self.phases[-1]:
+            # A later phase trains more layers, at a pace that nobody knows yet.
+            return None
+        validation = self._validation_seconds
+        if validation is None:
+            # A step goes forwards and backwards, which takes about as long as three times forwards.
+            share = len(self.source.labels) / (self.source.cases / self.steps)
+            validation = share * per_step / 3
+        epochs = phase.stop - self.state.epoch
+        return (epochs * self.steps - self.state.step) * per_step + epochs * validation
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):

@@ -12,11 +12,12 @@ import numpy as np
 
 from skinzoo.config import RunConfig
 from skinzoo.data.balancing import SYNTHETIC
+from skinzoo.quiet import import_keras
 from skinzoo.training import prepare
+from skinzoo.training.checks import check_settings
 from skinzoo.training.hardware import restore_policy
 from skinzoo.training.optimizers import build_optimizer
 from skinzoo.training.schedule import phases
-from skinzoo.training.trainer import check_names
 
 TIMED_STEPS = 3
 
@@ -72,9 +73,10 @@ def make_plan(config: RunConfig) -> Plan:
     Raises:
         SkinzooError: What `train` would raise for these settings.
     """
+    import_keras()
     from skinzoo.model import count_parameters
 
-    check_names(config)
+    check_settings(config)
     cases = prepare.read_cases(config)
     variant = prepare.resolve(config, cases)
     part = cases.part("train")

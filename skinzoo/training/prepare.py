@@ -30,7 +30,7 @@ from skinzoo.training.order import FixedLength
 if TYPE_CHECKING:
     import keras
 
-    from skinzoo.model import ResolvedVariant
+    from skinzoo.variants import ResolvedVariant
 
 DEFAULT_PROTOCOL = "lesion"
 
@@ -139,7 +139,8 @@ def case_notices(cases: Cases, config: RunConfig) -> list[str]:
     """Return what a user should know of the cases before the training begins."""
     notices = [f"Note on the data: {note}" for note in cases.table.attrs.get("notes", ())]
     if left_out := cases.table.attrs.get("left_out"):
-        notices.append(f"{len(left_out):,} rows are left out of the data; the first: {left_out[0]['reason']}")
+        rows = f"{len(left_out):,} rows are" if len(left_out) > 1 else "1 row is"
+        notices.append(f"{rows} left out of the data; the first: {left_out[0]['reason']}")
     notices += [f"Note on the split: {difference}" for difference in cases.differences]
     notices += [f"Warning: {warning}" for warning in cases.split.warnings]
     if cases.split.stamps:
@@ -161,10 +162,15 @@ def decoding_of(config: RunConfig, image_size: int) -> Decoding:
     return Decoding(size=image_size, resize=config.data.resize, preprocessing=config.data.preprocessing)
 
 
-def resolve(config: RunConfig, cases: Cases) -> ResolvedVariant:
-    """Return the variant with every choice made."""
-    from skinzoo.model import resolve_variant
+def resolve(config: RunConfig, cases: Cases | None = None) -> ResolvedVariant:
+    """Return the variant with every choice made; needs no Keras.
+
+    Args:
+        config: The configuration.
+        cases: The cases, whose classes and vocabularies count; None to check the choices alone.
+    """
     from skinzoo.specs import VariantSpec
+    from skinzoo.variants import resolve_variant
 
     model = config.model
     variant = registry().get(VariantSpec, model.variant)
@@ -172,6 +178,9 @@ def resolve(config: RunConfig, cases: Cases) -> ResolvedVariant:
         hidden=variant.head.hidden if model.hidden is None else model.hidden,
         dropout=variant.head.dropout if model.dropout is None else model.dropout,
     )
+    of_data: dict[str, Any] = {}
+    if cases is not None:
+        of_data = {"classes": len(cases.classes), "vocabularies": cases.vocabularies}
     return resolve_variant(
         model.variant,
         cut=model.cut,
@@ -179,11 +188,10 @@ def resolve(config: RunConfig, cases: Cases) -> ResolvedVariant:
         fusion=model.fusion,
         pooling=model.pooling,
         head=head,
-        classes=len(cases.classes),
         image_size=model.image_size,
         preprocess=model.preprocess,
         bgr=config.data.bgr,
-        vocabularies=cases.vocabularies,
+        **of_data,
     )
 
 
@@ -249,15 +257,19 @@ def _loss_request(config: RunConfig, cases: Cases) -> LossRequest:
     return LossRequest(
         class_counts=cases.training_counts(),
         class_names=cases.classes,
-        class_weights=_class_weights(config.loss.class_weights, cases.classes),
+        class_weights=weights_in_order(config.loss.class_weights, cases.classes),
         options=config.loss.options,
     )
 
 
-def _class_weights(
+def weights_in_order(
     given: str | tuple[float, ...] | Mapping[str, Any], classes: tuple[str, ...]
 ) -> str | tuple[float, ...]:
-    """Return weights in class order; those by name must name the classes of the data."""
+    """Return weights in class order; those by name must name the classes of the data.
+
+    Raises:
+        UsageError: They name other classes, or are no numbers.
+    """
     if not isinstance(given, Mapping):
         return given
     if set(given) != set(classes):
@@ -349,7 +361,8 @@ def check_batch_size(config: RunConfig, rows: int) -> None:
     """
     if config.training.batch_size > rows:
         raise UsageError(
-            f"`training.batch_size` must be at most the {rows} cases of the training part. "
+            f"`training.batch_size` must be at most the {rows} case{'' if rows == 1 else 's'} of the "
+            "training part. "
             f"Received: {config.training.batch_size}."
         )
 

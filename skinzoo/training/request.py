@@ -9,8 +9,14 @@ from typing import Any
 
 from skinzoo.config import RunConfig, make_config, merge, parse_assignments, read_settings
 from skinzoo.data.read import SAMPLE, Data, resolve_data
+from skinzoo.training import prepare
+from skinzoo.training.checks import check_settings
+from skinzoo.training.lock import locked
+from skinzoo.training.runs import RunFolder, check_name, find_run
 
 SAMPLE_EPOCHS = 3
+SAMPLE_SIZE = 224
+"""On the sample a training sees about as many pixels as this many epochs of images of this size have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,8 @@ class TrainRequest:
         assignments: Texts `section.key=value`.
         data: Path or name of the data; None for the usual ones.
         options: Section to key to value, of the command line.
+        name: Name of the run; None for one of variant, recipe and time.
+        trackers: Names of `skinzoo.training.trackers.TRACKERS`.
     """
 
     variant: str
@@ -32,6 +40,8 @@ class TrainRequest:
     assignments: tuple[str, ...] = ()
     data: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    name: str | None = None
+    trackers: tuple[str, ...] = ()
 
 
 def resolve_request(request: TrainRequest) -> tuple[RunConfig, list[str]]:
@@ -39,7 +49,8 @@ def resolve_request(request: TrainRequest) -> tuple[RunConfig, list[str]]:
 
     Raises:
         UsageError: Settings that cannot be honoured.
-        PluginError: An unknown variant or recipe.
+        PluginError: A part that no plugin registers.
+        ModelError: Weights that cannot be had.
         DataError: Data that cannot be found.
     """
     config = make_config(
@@ -49,6 +60,9 @@ def resolve_request(request: TrainRequest) -> tuple[RunConfig, list[str]]:
         assignments=request.assignments,
         options=request.options,
     )
+    check_settings(config, request.trackers)
+    if request.name is not None:
+        check_name(request.name)
     notices = []
     data = _data(request.data or config.data.path or "", config.data.dataset)
     if data.notice:
@@ -59,10 +73,29 @@ def resolve_request(request: TrainRequest) -> tuple[RunConfig, list[str]]:
         config, shortened = _short(config, _given(request))
         if shortened:
             notices.append(
-                f"On the sample a training is short: {config.training.epochs} epochs. "
+                f"On the sample a training is short: at most {_counted(config.training.epochs, 'epoch')}. "
                 "Choose another number with --epochs."
             )
     return config, notices
+
+
+def resolve_resume(name: str | Path, folder: Path | None = None) -> RunFolder:
+    """Return the run to go on with, checked as far as that needs no data.
+
+    Args:
+        name: Path, name, unique prefix of a name, or `latest`.
+        folder: Folder of runs; the usual one unless given.
+
+    Raises:
+        UsageError: There is no such run, it is finished, or another process trains it.
+        ModelError: Its files cannot be read.
+        PluginError: A part that no plugin registers any more.
+    """
+    run = find_run(name, folder)
+    with locked(run.path):
+        run.check_unfinished()
+        check_settings(run.config(), run.resolved()["trackers"], begun=True)
+    return run
 
 
 def _data(given: str, dataset: str) -> Data:
@@ -72,6 +105,10 @@ def _data(given: str, dataset: str) -> Data:
         if usual.path is not None:
             return usual
     return resolve_data(given or dataset or None)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _given(request: TrainRequest) -> set[str]:
@@ -88,11 +125,14 @@ def _given(request: TrainRequest) -> set[str]:
 
 
 def _short(config: RunConfig, given: set[str]) -> tuple[RunConfig, bool]:
-    """Shorten what a recipe asks for on real data, unless the user asked for it."""
+    """Shorten what a recipe asks for on real data to some minutes, unless the user asked for it."""
     training = config.training
-    if "training.epochs" in given or training.epochs <= SAMPLE_EPOCHS:
+    # Networks for small images are small, and a step of theirs takes a fraction of the time.
+    size = prepare.resolve(config).image_size
+    epochs = max(SAMPLE_EPOCHS, round(SAMPLE_EPOCHS * (SAMPLE_SIZE / size) ** 2))
+    if "training.epochs" in given or training.epochs <= epochs:
         return config, False
-    changes: dict[str, Any] = {"epochs": SAMPLE_EPOCHS, "head_epochs": min(training.head_epochs, 1)}
+    changes: dict[str, Any] = {"epochs": epochs, "head_epochs": min(training.head_epochs, 1)}
     if "training.steps_per_epoch" not in given:
         changes["steps_per_epoch"] = None
     config = config.changed("training", **changes)

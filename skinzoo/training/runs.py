@@ -97,6 +97,25 @@ class RunFolder:
         """Return the card of a finished run, or None."""
         return self.document(CARD_FILE) if (self.path / CARD_FILE).exists() else None
 
+    def check_unfinished(self) -> None:
+        """Check that there is something to go on with.
+
+        Raises:
+            UsageError: The run is finished.
+        """
+        if (self.path / CARD_FILE).exists():
+            raise UsageError(
+                f"A run must be unfinished to go on with. Received: '{self.name}', which is finished.",
+                hint=f"Evaluate it with: skinzoo evaluate {self.path}",
+            )
+
+    def remove(self) -> None:
+        """Remove the directory; whoever looks at it meanwhile finds all of it or nothing."""
+        hidden = self.path.with_name(f".{self.name}.{secrets.token_hex(4)}.part")
+        with suppress(OSError):
+            self.path.rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+
     def document(self, name: str) -> Any:
         """Read one of the run's JSON files.
 
@@ -170,6 +189,19 @@ def new_name(variant: str, recipe: str, now: datetime | None = None) -> str:
     return f"{variant}-{recipe}-{(now or datetime.now()):%Y%m%d-%H%M%S}"
 
 
+def check_name(name: str) -> None:
+    """Check the name of a new run.
+
+    Raises:
+        UsageError: It is no file name, or means another thing.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,150}", name) or name == LATEST:
+        raise UsageError(
+            f"`--name` must be letters, digits, '_', '-', '.' and '+', and not '{LATEST}'. "
+            f"Received: '{name}'."
+        )
+
+
 def create_run(folder: Path, name: str, documents: Mapping[str, Any], *, split: Split) -> RunFolder:
     """Make a run directory with its first files; it appears complete or not at all.
 
@@ -183,11 +215,7 @@ def create_run(folder: Path, name: str, documents: Mapping[str, Any], *, split: 
         UsageError: The name is no file name.
         ModelError: The folder cannot be written.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,150}", name) or name == LATEST:
-        raise UsageError(
-            f"`--name` must be letters, digits, '_', '-', '.' and '+', and not '{LATEST}'. "
-            f"Received: '{name}'."
-        )
+    check_name(name)
     temporary = folder / f".{name}.{secrets.token_hex(4)}.part"
     with on_full_disk(folder):
         temporary.mkdir(parents=True)
@@ -226,8 +254,22 @@ class on_full_disk:  # noqa: N801 - reads as a clause after `with`
             what = "have room" if error.errno in NO_SPACE else "be writable"
             raise ModelError(
                 f"The folder '{self.folder}' must {what}. Received: {error.strerror}.",
-                hint="Make room or choose another folder with --out; a run goes on with --resume.",
+                hint="Make room, or choose another folder with --out.",
             ) from error
+
+
+class NoRoomError(ModelError):
+    """A training that a full disk stopped; its run is kept and can be gone on with."""
+
+
+def no_room_was_left(error: BaseException) -> bool:
+    """Return whether a full disk is behind an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def find_run(name: str | Path, folder: Path | None = None) -> RunFolder:

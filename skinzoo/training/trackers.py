@@ -16,15 +16,8 @@ if TYPE_CHECKING:
 MLFLOW_FILE = "mlflow.json"
 
 
-def make_trackers(
-    names: Sequence[str], run: RunFolder | None, settings: Mapping[str, Any]
-) -> list[keras.callbacks.Callback]:
-    """Return a Keras callback for each tracker.
-
-    Args:
-        names: Names of trackers.
-        run: The run; None to check only that the trackers can be had.
-        settings: The run's configuration.
+def check_trackers(names: Sequence[str]) -> None:
+    """Check that trackers can be had.
 
     Raises:
         UsageError: An unknown tracker.
@@ -35,7 +28,19 @@ def make_trackers(
             raise one_of("trackers", name, TRACKERS)
         if name == "mlflow":
             require("mlflow", extra="mlflow", purpose="--mlflow")
-    return [] if run is None else [TRACKERS[name](run, settings) for name in names]
+
+
+def make_trackers(
+    names: Sequence[str], run: RunFolder, settings: Mapping[str, Any]
+) -> list[keras.callbacks.Callback]:
+    """Return a Keras callback for each tracker.
+
+    Args:
+        names: Names of trackers.
+        run: The run.
+        settings: The run's configuration.
+    """
+    return [TRACKERS[name](run, settings) for name in names]
 
 
 def _tensorboard(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks.Callback:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skinzoo.config import RunConfig
-from skinzoo.data.balancing import SYNTHETIC
 from skinzoo.data.splits import Split
-from skinzoo.errors import DataError, SkinzooError, StoppedError, UsageError
+from skinzoo.errors import DataError, SkinzooError, StoppedError
 from skinzoo.files import replacing
 from skinzoo.home import runs_folder
 from skinzoo.plugins import describe
+from skinzoo.quiet import import_keras
 from skinzoo.registry import registry
 from skinzoo.settings import TrainingSettings
-from skinzoo.specs import BackboneSpec, RecipeSpec, VariantSpec
+from skinzoo.specs import RecipeSpec
 from skinzoo.training import prepare
+from skinzoo.training.checks import check_settings
 from skinzoo.training.environment import describe_environment
 from skinzoo.training.hardware import Hardware, restore_policy
 from skinzoo.training.listener import Listener
@@ -37,9 +37,12 @@ from skinzoo.training.runs import (
     MODEL_FILE,
     SPLIT_FILE,
     WEIGHTS_FILE,
+    NoRoomError,
     RunFolder,
+    check_name,
     create_run,
     new_name,
+    no_room_was_left,
     on_full_disk,
 )
 from skinzoo.training.schedule import phases
@@ -96,15 +99,18 @@ def train(
         DataError: The data or the split cannot be used.
         UsageError: Settings that cannot be honoured.
         ModelError: The model cannot be built, or its loss is no longer finite.
+        NoRoomError: The disk is full; the run is kept and can be gone on with.
         StoppedError: A signal asked to stop; the run can be gone on with.
     """
     listener = listener or Listener()
-    check_names(config)
-    make_trackers(trackers, None, {})
+    check_settings(config, trackers)
+    name = name or new_name(config.model.variant, config.recipe)
+    check_name(name)
     cases = prepare.read_cases(config)
     variant = prepare.resolve(config, cases)
     prepare.check_batch_size(config, len(cases.part("train")))
-    prepare.class_weights(config, cases)
+    import_keras()
+    prepare.build_loss(config, cases)
     resolved = {
         "variant": variant.describe(),
         "decoding": prepare.decoding_of(config, variant.image_size).as_dict(),
@@ -113,7 +119,7 @@ def train(
     }
     run = create_run(
         folder or runs_folder(),
-        name or new_name(config.model.variant, config.recipe),
+        name,
         {
             CONFIG_FILE: {
                 "format": FORMAT,
@@ -127,16 +133,16 @@ def train(
         split=cases.split,
     )
     training = _Training(run, config, cases, variant, listener)
-    try:
-        with locked(run.path):
+    with locked(run.path):
+        try:
             return training.carry_out()
-    except StoppedError:
-        raise
-    except SkinzooError:
-        # What fails before its first step leaves nothing; later errors leave what --resume goes on with.
-        if not training.in_loop:
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
+        except (StoppedError, NoRoomError):
+            raise
+        except SkinzooError:
+            # What fails before its first step leaves nothing; later errors leave what --resume goes on with.
+            if not training.in_loop:
+                run.remove()
+            raise
 
 
 def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResult:
@@ -154,13 +160,9 @@ def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResul
     """
     listener = listener or Listener()
     with locked(run.path):
-        if run.card() is not None:
-            raise UsageError(
-                f"A run must be unfinished to go on with. Received: '{run.name}', which is finished.",
-                hint=f"Evaluate it with: skinzoo evaluate {run.path}",
-            )
+        run.check_unfinished()
         config = run.config()
-        check_names(config)
+        check_settings(config, run.resolved()["trackers"], begun=True)
         cases = prepare.read_cases(config, Split.load(run.path / SPLIT_FILE))
         if cases.classes != run.classes():
             raise DataError(
@@ -183,40 +185,6 @@ def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResul
         return _Training(run, config, cases, variant, listener).carry_out()
 
 
-def check_names(config: RunConfig) -> None:
-    """Check what can be checked before the data are read.
-
-    Raises:
-        PluginError: A part that no plugin registers.
-        UsageError: A setting that does not fit the others.
-    """
-    from skinzoo.specs import LossSpec
-
-    parts = registry()
-    variant = parts.get(VariantSpec, config.model.variant)
-    parts.get(BackboneSpec, variant.backbone)
-    loss = parts.get(LossSpec, config.loss.name)
-    if config.training.method != "finetune" and config.balance.method in SYNTHETIC:
-        raise UsageError(
-            f"`balance.method` must repeat or leave out rows for method '{config.training.method}'. "
-            f"Received: '{config.balance.method}'.",
-            hint="Use --set balance.method=oversample.",
-        )
-    if not loss.weighted and config.loss.class_weights != "from_counts":
-        raise UsageError(
-            f"`loss.class_weights` must be left out for loss '{loss.name}', which takes none. "
-            f"Received: {config.loss.class_weights!r}.",
-            hint=f"Leave it out, or take a loss with weights: {', '.join(_weighted_losses())}.",
-        )
-
-
-def _weighted_losses() -> list[str]:
-    from skinzoo.specs import LossSpec
-
-    parts = registry()
-    return [name for name in parts.names(LossSpec.kind) if parts.get(LossSpec, name).weighted]
-
-
 class _Training:
     """One process's work on a run."""
 
@@ -237,6 +205,7 @@ class _Training:
 
     def carry_out(self) -> TrainingResult:
         began = time.monotonic()
+        import_keras()
         for notice in prepare.case_notices(self.cases, self.config):
             self.listener.notice(notice)
         hardware = prepare.hardware_of(self.config)
@@ -248,8 +217,27 @@ class _Training:
         try:
             with StopRequest(self.listener.notice) as stop:
                 return self._train(hardware, stop, began)
+        except KeyboardInterrupt:
+            raise StoppedError(f"Stopped at once. {self._kept()}", hint=self._go_on()) from None
+        except SkinzooError as error:
+            if no_room_was_left(error):
+                hint = f"{self._kept()} Make room. {self._go_on()}"
+                raise NoRoomError(error.message, hint=hint) from error
+            raise
         finally:
             restore_policy()
+
+    def _kept(self) -> str:
+        """Say in a sentence what a training that ends here leaves."""
+        checkpoint = self.run.checkpoints.latest()
+        if checkpoint is None:
+            return f"The run '{self.run.name}' is kept; none of its steps is saved yet."
+        epoch, step = checkpoint.state["epoch"], checkpoint.state["step"]
+        done = f"the first {step} of epoch {epoch + 1}" if step else f"all of epoch {epoch}"
+        return f"The run '{self.run.name}' is kept; of its steps {done} and those before are saved."
+
+    def _go_on(self) -> str:
+        return f"Go on with: skinzoo train --resume {self.run.path}"
 
     def _train(self, hardware: Hardware, stop: StopRequest, began: float) -> TrainingResult:
         from skinzoo.model import count_parameters
@@ -324,7 +312,7 @@ class _Training:
             if stop:
                 raise StoppedError(
                     f"Stopped before the first step: {what.lower()} was not done.",
-                    hint=f"Go on with: skinzoo train --resume {self.run.path}",
+                    hint=self._go_on(),
                 )
 
         return report

@@ -34,6 +34,19 @@ def same_home(home, isolated_home, monkeypatch):
         (("cnn", "--data", "/none"), 3, "'/none'"),
         (("cnn", "--config", "/none.toml"), 2, "`--config` must be a file"),
         (("cnn", "--precision", "half"), 2, "`hardware.precision` must be one of"),
+        (("cnn", "--attention", "sofft"), 4, "Did you mean 'soft'?"),
+        (("cnn", "--fusion", "gatet"), 4, "Did you mean 'gated'?"),
+        (("cnn", "--cut", "conv9"), 2, "`cut` must be one of conv3"),
+        (("cnn", "--protocol", "lesoin"), 2, "Did you mean 'lesion'?"),
+        (("cnn", "--split", "/none.json"), 3, "/none.json"),
+        (("cnn", "--weights", "/none.h5"), 5, "which is not a file"),
+        (("cnn", "--weights", "imagenet"), 5, "there are no ImageNet weights for it"),
+        (("cnn", "--name", "../x"), 2, "`--name` must be"),
+        (("cnn", "--set", "loss.name=weighted_cee"), 4, "Did you mean 'weighted_ce'?"),
+        (("cnn", "--set", "loss.options.powr=1"), 2, "Did you mean 'power'?"),
+        (("cnn", "--set", "loss.options.power=-1"), 2, "`power` must be finite, at least 0"),
+        (("cnn", "--recipe", "focal_resnet50", "--set", "loss.options.gamma=x"), 2, "must be a number"),
+        (("cnn", "--recipe", "paper", "--set", "loss.class_weights=counts"), 2, "Received: 'counts'"),
         (("cnn", "--json"), 2, "--json must come with --dry-run"),
         (("--resume", "latest", "--epochs", "3"), 2, "--resume must come alone"),
         (("--resume", "nothing"), 2, "There are no runs"),
@@ -61,7 +74,7 @@ def test_train_list_and_resume(cli, home):
     assert "first" in listed.stdout
     assert "finished" in listed.stdout
     (found,) = json.loads(cli("runs", "--json").stdout)
-    assert (found["name"], found["epochs"], found["recipe"]) == ("first", 2, "default")
+    assert (found["name"], found["epochs"], found["recipe"]) == ("first", 2, "scratch")
     again = cli("train", "--resume", "fir")
     assert again.returncode == 2
     assert "which is finished" in again.stderr

@@ -23,6 +23,7 @@ OURS = {
     "yao",
     "frozen",
     "linear",
+    "scratch",
 }
 
 
@@ -42,6 +43,14 @@ def test_recipe_resolves_and_names_its_own_choices(name):
         for key, value in values.items():
             received = config.as_dict()[section][key]
             assert received == (list(value) if isinstance(value, tuple) else value)
+
+
+def test_a_variant_has_a_recipe_of_its_own():
+    scratch = make_config("cnn")
+    assert scratch.recipe == "scratch"
+    assert (scratch.optimizer.learning_rate, scratch.training.epochs) == (3e-3, 60)
+    assert (scratch.training.patience, scratch.training.head_epochs) == (30, 0)
+    assert make_config("mobilenetv2").recipe == "default"
 
 
 def test_the_papers_settings():
@@ -297,7 +306,7 @@ def test_unknown_names():
 def test_the_hash_is_of_the_recipe_alone():
     base = make_config("cnn")
     same = [
-        make_config("mobilenetv2"),
+        make_config("mobilenetv2", recipe=base.recipe),
         base.changed("data", path="/x", protocol="paper", seed=5, merge_duplicates=True),
         base.changed("training", seed=5),
         base.changed("hardware", threads=2, precision="bfloat16"),

@@ -53,6 +53,7 @@ def skinzoo_variants() -> list[VariantSpec]:
             BACKBONE,
             pooling="gap",
             fusion="mlp",
+            recipe="scratch",
             published=(
                 PublishedResult(
                     source=NORTHEASTERN.authors,

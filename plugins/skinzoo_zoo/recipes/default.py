@@ -1,4 +1,4 @@
-"""The recipe that is used unless another is asked for."""
+"""The recipes of variants that name no other: `default`, and `scratch` for networks without weights."""
 
 from skinzoo.api import RecipeSpec, hookimpl
 from skinzoo_zoo.recipes.augmentation import PAPERS
@@ -6,7 +6,7 @@ from skinzoo_zoo.recipes.augmentation import PAPERS
 
 @hookimpl
 def skinzoo_recipes() -> list[RecipeSpec]:
-    """Return the default recipe."""
+    """Return both recipes."""
     return [
         RecipeSpec(
             name="default",
@@ -34,5 +34,29 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "Momentum 0.9 in the backbone's batch normalisation lets its statistics follow fine-tuning "
                 "within some ten steps; Keras' MobileNets carry 0.99 to 0.999.",
             ),
-        )
+        ),
+        RecipeSpec(
+            name="scratch",
+            title="Small networks from random weights: higher learning rate, more epochs, more patience",
+            settings={
+                "data": {"protocol": "lesion", "resize": "squash"},
+                "loss": {"name": "weighted_ce", "options": {"power": 0.5}},
+                "optimizer": {"name": "adamw", "learning_rate": 3e-3, "weight_decay": 1e-4, "clip_norm": 1.0},
+                "schedule": {"name": "cosine", "warmup_epochs": 1.0, "final_fraction": 0.01},
+                "training": {
+                    "epochs": 60,
+                    "batch_size": 32,
+                    "select": "val_balanced_accuracy",
+                    "stop_monitor": "val_balanced_accuracy",
+                    "patience": 30,
+                },
+                "augmentation": PAPERS,
+            },
+            notes=(
+                "Differs from `default` where a network has nothing to keep: ten times its learning rate, no "
+                "epochs of the head alone, batch normalisation as it is.",
+                "The scores of a network without weights stay at chance for the first epochs, hence the "
+                "patience.",
+            ),
+        ),
     ]

@@ -103,8 +103,17 @@ def same_weights(first, second):
 
 def command(*arguments, home):
     """Return the process of a `skinzoo` command."""
+    return _process("-m", "skinzoo", *arguments, home=home)
+
+
+def program_of(program, *arguments, home):
+    """Return the process of a program in Python."""
+    return _process("-c", program, *arguments, home=home)
+
+
+def _process(*arguments, home):
     return subprocess.Popen(
-        [sys.executable, "-m", "skinzoo", *arguments],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

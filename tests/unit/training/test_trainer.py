@@ -15,7 +15,7 @@ from skinzoo.training import prepare
 from skinzoo.training.lock import locked
 from skinzoo.training.plan import make_plan
 from skinzoo.training.request import TrainRequest, resolve_request
-from skinzoo.training.runs import RunFolder, list_runs
+from skinzoo.training.runs import NoRoomError, RunFolder, list_runs
 from skinzoo.training.trainer import resume, train
 
 from .conftest import Recorder, same_weights, weights_of, without_times
@@ -89,7 +89,13 @@ def test_val_loss_is_the_unweighted_cross_entropy(finished):
 def test_steps_are_reported(finished):
     _, _, recorder = finished
     assert [(r.epoch, r.step) for r in recorder.steps if r.step == r.steps] == [(1, 4), (2, 4), (3, 4)]
-    assert all(r.images_per_second > 0 and r.seconds_left >= 0 for r in recorder.steps)
+    first, *_, last = recorder.steps
+    # The first steps trace and compile; what they take says nothing of the others.
+    assert (first.images_per_second, first.seconds_left) == (None, None)
+    assert last.images_per_second > 0
+    assert last.seconds_left >= 0
+    known = [report.seconds_left for report in recorder.steps if report.seconds_left is not None]
+    assert len(known) >= 6
     assert recorder.beginning["cases"].keys() == {"train", "validation", "test"}
 
 
@@ -103,6 +109,21 @@ def test_the_run_is_listed(finished):
 def test_a_finished_run_is_not_gone_on_with(finished):
     with pytest.raises(UsageError, match="which is finished"):
         resume(finished[0])
+
+
+def test_a_run_that_is_removed_meanwhile_is_an_error_that_says_so(finished, tmp_path):
+    run = RunFolder(tmp_path / "gone")
+    with pytest.raises(ModelError, match=r"must exist to be trained.*removed meanwhile"):
+        resume(run)
+    copy = unfinished(finished, tmp_path)
+    with locked(copy.path):
+        with pytest.raises(UsageError, match="used by process"):
+            resume(copy)
+        copy.remove()
+        assert not copy.path.exists()
+        assert not list(tmp_path.glob(".*.part"))
+        with pytest.raises(ModelError, match="removed meanwhile"):
+            resume(copy)
 
 
 def test_the_same_seed_gives_the_same_history_and_another_another(tiny_train):
@@ -323,6 +344,11 @@ def test_the_bare_request_takes_the_sample_and_is_short(monkeypatch):
     assert any("3 epochs" in notice for notice in notices)
     config, _ = resolve_request(TrainRequest(variant="cnn", assignments=("training.epochs=9",)))
     assert config.training.epochs == 9
+    # A network for images of 32 pixels takes a fiftieth of the time.
+    config, notices = resolve_request(TrainRequest(variant="cnn"))
+    assert (config.recipe, config.training.epochs, len(notices)) == ("scratch", 60, 1)
+    one = TrainRequest(variant="cnn", options={"model": {"image_size": 96}})
+    assert resolve_request(one)[0].training.epochs == 16
     config, _ = resolve_request(TrainRequest(variant="cnn", recipe="datta"))
     assert (config.training.steps_per_epoch, config.balance.per_class) == (None, None)
 
@@ -369,10 +395,34 @@ def test_a_full_disk_at_the_first_checkpoint_leaves_a_run_to_go_on_with(tiny, tm
             train(tiny("training.epochs=1"), folder=tmp_path, name="full", listener=Fills())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "Nothing was saved before: make room and begin again with --resume" in caught.value.hint
     run = RunFolder(tmp_path / "full")
+    assert caught.value.hint == (
+        "The run 'full' is kept; none of its steps is saved yet. Make room. "
+        f"Go on with: skinzoo train --resume {run.path}"
+    )
     assert run.state == "stopped"
     assert resume(run).epochs == 1
+
+
+def test_a_full_disk_before_the_first_step_keeps_the_run(tiny, tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setenv("SKINZOO_HOME", str(tmp_path / "home"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Fills(Recorder):
+        def prepared(self, what, done, total):
+            if what == "Decoding images" and done == total:
+                # The cache of features is larger.
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+
+    config = tiny("training.epochs=1", "training.views=1", recipe="frozen")
+    try:
+        with pytest.raises(NoRoomError, match="must have room") as caught:
+            train(config, folder=tmp_path, name="full", listener=Fills())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "none of its steps is saved yet" in caught.value.hint
+    assert resume(RunFolder(tmp_path / "full")).epochs == 1
 
 
 def test_frozen_backbones_with_random_weights_are_warned_of(tiny_train):
