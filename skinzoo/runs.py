@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import io
+import math
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skinzoo.errors import DataError, ModelError
+from skinzoo.errors import DataError, ModelError, nearest
+from skinzoo.quiet import import_keras
 from skinzoo.training.runs import FINISHED, MODEL_FILE, SPLIT_FILE, RunFolder, find_run
-from skinzoo.vocabulary import UNKNOWN
+from skinzoo.vocabulary import UNKNOWN, normalise
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +27,29 @@ if TYPE_CHECKING:
     from skinzoo.specs import Vocabularies
 
 IMAGE_KEYS = ("image", "image_path")
+KEYS = ("image", "image_path", "age", "sex", "localization")
+KEY_WORDS: Mapping[str, str] = {
+    "gender": "sex",
+    "site": "localization",
+    "location": "localization",
+    "anatom_site_general": "localization",
+    "anatom_site_general_challenge": "localization",
+    "age_approx": "age",
+    "path": "image",
+    "file": "image",
+    "filename": "image",
+    "filepath": "image",
+}
+"""What people call the keys elsewhere."""
+TERM_WORDS: Mapping[str, str] = {"f": "female", "m": "male", "woman": "female", "man": "male"}
+"""What people call the terms elsewhere."""
+SPELT_ALIKE = 0.8
+OTHER_IMAGE = "Convert or replace the image, or leave the case out."
 BATCH_SIZE = 32
+
+
+class UnknownTermWarning(UserWarning):
+    """A sex or localization outside the vocabulary of a model; the model gets it as a term never seen."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,15 @@ class Evaluation:
     absent: tuple[str, ...]
     stamps: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Return part, cases and scores in short."""
+        scores = (
+            f"{name}={getattr(self, name):.4f}"
+            for name in ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc")
+        )
+        more = [f"{name}={value}" for name in ("absent", "stamps") if (value := getattr(self, name))]
+        return f"Evaluation({', '.join([f'part={self.part!r}, cases={self.cases}', *scores, *more])})"
+
 
 class Run:
     """A finished run.
@@ -60,6 +95,20 @@ class Run:
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
+        self._warned: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        """Return name, state, and where it is finished what was trained and how well."""
+        try:
+            card = self.folder.card()
+            if card is None:
+                return f"<Run '{self.name}': {self.folder.state}>"
+            score, variant = card["selection"], card["variant"]["variant"]
+            best = f"best epoch {card['best_epoch']} of {card['epochs']}"
+            value = card["scores"].get(score, math.nan)
+            return f"<Run '{self.name}': {variant} by recipe {card['recipe']}, {best}, {score} {value:.4f}>"
+        except (ModelError, KeyError, TypeError):
+            return f"<Run '{self.name}': damaged>"
 
     @property
     def path(self) -> Path:
@@ -94,6 +143,7 @@ class Run:
     @functools.cached_property
     def model(self) -> keras.Model:
         """The model with the weights of the best epoch."""
+        import_keras()
         from skinzoo.model import load_model
 
         model = load_model(self.path / MODEL_FILE)
@@ -130,14 +180,17 @@ class Run:
         return Vocabularies() if encoder is None else encoder.vocabularies
 
     def predict(
-        self, cases: pd.DataFrame | Sequence[Mapping[str, Any]], *, batch_size: int = BATCH_SIZE
+        self,
+        cases: pd.DataFrame | Sequence[Mapping[str, Any] | str | os.PathLike[str] | bytes],
+        *,
+        batch_size: int = BATCH_SIZE,
     ) -> pd.DataFrame:
         """Return class probabilities of cases.
 
         Args:
             cases: One row or dictionary a case: `image` (path or bytes of a file; `image_path` will do)
                 and, where known, `age` in years, `sex` and `localization`. None, NaN and an absent key mean
-                unknown.
+                unknown. A path or bytes alone are a case of which nothing else is known.
             batch_size: Cases in a step.
 
         Returns:
@@ -145,7 +198,11 @@ class Run:
             DataFrame, else 0, 1, ...
 
         Raises:
-            DataError: A case has no image or one that cannot be decoded, or a property of the wrong kind.
+            DataError: A case has no image or one that cannot be decoded, a misspelt key, or a property of the
+                wrong kind.
+
+        Warns:
+            UnknownTermWarning: A sex or localization that the model does not know; once a value.
         """
         import pandas as pd
 
@@ -153,6 +210,8 @@ class Run:
         columns = list(self.classes)
         if not rows:
             return pd.DataFrame(columns=columns, index=index, dtype="float32")
+        _check_keys(rows)
+        self._warn_of_unknown_terms(rows)
         inputs = self._inputs(rows)
         images = [self._pixels(row, number) for number, row in enumerate(rows)]
         probabilities = self._probabilities(images, inputs, batch_size)
@@ -217,6 +276,25 @@ class Run:
             stamps=cases.split.stamps,
         )
 
+    def _warn_of_unknown_terms(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        vocabularies = {"sex": self.vocabularies.sex, "localization": self.vocabularies.localization}
+        for name, vocabulary in vocabularies.items():
+            known = vocabulary.table()
+            for value in dict.fromkeys(_terms(rows, name)):
+                if normalise(value) in known or (name, value) in self._warned:
+                    continue
+                self._warned.add((name, value))
+                meant = TERM_WORDS.get(value.strip().lower()) or nearest(value, vocabulary.terms)
+                hint = (
+                    f"Did you mean '{meant}'?" if meant in vocabulary.terms else "It counts as none of them."
+                )
+                warnings.warn(
+                    f"`{name}` should be one of {', '.join(vocabulary.terms)}. Received: '{value}', which "
+                    f"the model has not seen. {hint}",
+                    UnknownTermWarning,
+                    stacklevel=3,
+                )
+
     def _inputs(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         import numpy as np
 
@@ -248,11 +326,14 @@ class Run:
         from skinzoo.data.images import inspect_bytes, undecodable
 
         contents, name = _contents(row, number)
-        inspect_bytes(contents, name=name)
         try:
+            inspect_bytes(contents, name=name)
             pixels: np.ndarray = decode(contents, self.decoding).numpy()
         except tf.errors.OpError as error:
-            raise undecodable(name, error.message) from error
+            raise DataError(undecodable(name, error.message).message, hint=OTHER_IMAGE) from error
+        except DataError as error:
+            # Its hint may name an option of the command line.
+            raise DataError(error.message, hint=OTHER_IMAGE) from error
         return pixels
 
     def _probabilities(
@@ -292,20 +373,44 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     return run
 
 
-def _rows(cases: pd.DataFrame | Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], Any]:
+_IMAGES = str | bytes | bytearray | memoryview | os.PathLike
+
+
+def _rows(cases: Any) -> tuple[list[Mapping[str, Any]], Any]:
     import pandas as pd
 
     if isinstance(cases, pd.DataFrame):
         return cases.to_dict("records"), cases.index  # type: ignore[return-value]
-    if isinstance(cases, Mapping | str | bytes) or not isinstance(cases, Iterable):
+    if isinstance(cases, Mapping | _IMAGES) or not isinstance(cases, Iterable):
         raise DataError(
-            f"`cases` must be a DataFrame or a list of dictionaries. Received: {type(cases).__name__}."
+            f"`cases` must be a DataFrame or a list of dictionaries. Received: {type(cases).__name__}.",
+            hint="For a single case give a list of one: predict([case])",
         )
-    rows = list(cases)
+    rows = [{"image": case} if isinstance(case, _IMAGES) else case for case in cases]
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise DataError(f"Each case must be a dictionary. Received: {row!r} as case {number}.")
+            raise DataError(
+                f"Each case must be a dictionary, or the path or bytes of an image. Received: {row!r} as "
+                f"case {number}."
+            )
     return rows, pd.RangeIndex(len(rows))
+
+
+def _check_keys(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse keys that look like one that is missing; others, such as a table's own columns, are let be."""
+    from skinzoo.data.table import COLUMNS
+
+    for keys in dict.fromkeys(frozenset(map(str, row)) for row in rows):
+        for key in sorted(keys - {*KEYS, *COLUMNS}):
+            lower = key.strip().lower()
+            alike = difflib.get_close_matches(lower, KEYS, n=1, cutoff=SPELT_ALIKE)
+            meant = KEY_WORDS.get(lower) or (alike[0] if alike else None)
+            if meant is None or keys & (set(IMAGE_KEYS) if meant in IMAGE_KEYS else {meant}):
+                continue
+            raise DataError(
+                f"A case must have the keys {', '.join(KEYS[:1] + KEYS[2:])}. Received: '{key}'.",
+                hint=f"Did you mean '{meant}'?",
+            )
 
 
 def _contents(row: Mapping[str, Any], number: int) -> tuple[bytes, str]:

@@ -1,5 +1,9 @@
 """A finished run in Python: predictions on files, bytes and tables."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ import pytest
 import skinzoo
 from skinzoo.config import make_config
 from skinzoo.errors import DataError, ModelError, UsageError
+from skinzoo.runs import UnknownTermWarning
 from skinzoo.training.prepare import read_cases
 from skinzoo.training.trainer import train
 
@@ -91,20 +96,81 @@ def test_every_property_may_be_unknown(trained):
         ({"image": b"", "age": 200}, "`age` must be within 0..120 years"),
         ({"image": b"", "age": "old"}, "`age` must be within"),
         ({"image": b"", "sex": 1}, "`sex` must be a text or unknown"),
-        ("lesion.jpg", "Each case must be a dictionary"),
+        ({"image": b"", "localisation": "back"}, "Received: 'localisation'. Did you mean 'localization'"),
+        ({"image": b"", "gender": "male"}, "Received: 'gender'. Did you mean 'sex'"),
+        ({"image": b"", "Age": 50}, "Did you mean 'age'"),
+        ({"path": "x.jpg"}, "Did you mean 'image'"),
+        (3, "Each case must be a dictionary, or the path or bytes"),
+        ("/none.jpg", "'/none.jpg' must be readable"),
     ],
 )
 def test_wrong_cases_are_refused(trained, case, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         trained[0].predict([case])
+    assert "--skip-bad" not in str(caught.value)
+
+
+def test_a_path_alone_is_a_case(trained):
+    run, cases, _ = trained
+    path = cases.table["image_path"][0]
+    expected = run.predict([{"image": path}])
+    for case in (path, Path(path), Path(path).read_bytes()):
+        np.testing.assert_array_equal(run.predict([case]), expected)
+
+
+def test_other_columns_are_let_be(trained):
+    run, cases, _ = trained
+    table = cases.table.head(2)
+    more = table.assign(stage="T1", note="", patient="x", gender="male")
+    np.testing.assert_array_equal(run.predict(more), run.predict(table))
+
+
+def test_terms_outside_the_vocabulary_are_warned_of_once(trained):
+    _, cases, _ = trained
+    run = skinzoo.load_run("one")
+    path = cases.table["image_path"][0]
+    rows = [{"image": path, "sex": "femal", "localization": "Scalp"}] * 2 + [{"image": path, "sex": "m"}]
+    with pytest.warns(UnknownTermWarning) as caught:
+        run.predict(rows)
+    assert [str(one.message).partition("Received: ")[2] for one in caught] == [
+        "'femal', which the model has not seen. Did you mean 'female'?",
+        "'m', which the model has not seen. Did you mean 'male'?",
+    ]
+    assert {one.filename for one in caught} == {__file__}
+    run.predict(rows)
+
+
+def test_what_python_shows_of_a_run(trained):
+    run, _, _ = trained
+    assert re.fullmatch(
+        r"<Run 'one': cnn by recipe \w+, best epoch 1 of 1, val_balanced_accuracy 0\.\d{4}>", repr(run)
+    )
+    shown = repr(run.evaluate("test"))
+    assert re.match(r"Evaluation\(part='test', cases=\d+, accuracy=0\.\d{4}, balanced_accuracy=", shown)
+
+
+@pytest.mark.parametrize("level", [None, "0"])
+def test_the_python_api_is_quiet_unless_asked_not_to_be(tmp_path, level):
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    if level is not None:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = level
+    result = subprocess.run(
+        [sys.executable, "-c", "import skinzoo; skinzoo.create_model('cnn')"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert (result.stderr == "") is (level is None)
 
 
 def test_a_truncated_image_is_refused(trained):
     run, cases, _ = trained
     content = Path(cases.table["image_path"][0]).read_bytes()
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match="cannot be decoded") as caught:
         run.predict([{"image": content[: len(content) // 3]}])
-    with pytest.raises(DataError, match="must be a DataFrame or a list"):
+    assert caught.value.hint == "Convert or replace the image, or leave the case out."
+    with pytest.raises(DataError, match=r"must be a DataFrame or a list.*predict\(\[case\]\)"):
         run.predict("lesion.jpg")
 
 
