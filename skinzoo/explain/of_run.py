@@ -34,7 +34,7 @@ METHODS = (ATTENTION, HEADS, GRADCAM, GRADCAM_PLUS, OCCLUSION, SHAP)
 DEFAULT_METHODS = (ATTENTION, HEADS, GRADCAM, GRADCAM_PLUS, OCCLUSION)
 SIGNED = (OCCLUSION, SHAP)
 """Methods whose maps have a sign and a unit."""
-ALL_PARTS = "all"
+ALL_PARTS, IMAGES = "all", "images"
 PICTURED = 12
 """Cases of a part that are drawn."""
 CHECKED = 16
@@ -228,7 +228,7 @@ def images_source(
     ]
     table = pd.DataFrame({"image_path": [str(path) for path in paths], "image_id": ids})
     return Source(
-        table.assign(age=age, sex=sex, localization=localization, label="", lesion_id=""), name="images"
+        table.assign(age=age, sex=sex, localization=localization, label="", lesion_id=""), name=IMAGES
     )
 
 
@@ -319,7 +319,8 @@ def explain(
         inputs = run.inputs(part)
         maps = maker(inputs, target)
         flat = flat and bool(np.allclose(np.ptp(maps.attention, axis=(1, 2)), 0.0, atol=1e-7))
-        for place, (row, record) in enumerate(zip(rows, part.to_dict("records"), strict=True)):
+        for place, row in enumerate(rows):
+            record = {str(name): value for name, value in part.iloc[place].items()}
             one = {name: map[place] for name, map in maps.named().items()}
             mask, scores = None, None
             if files is not None:

@@ -16,7 +16,7 @@ _STOPS = (
     "#440154", "#48186a", "#472d7b", "#424086", "#3b528b", "#33638d", "#2c728e", "#26818e", "#21908c",
     "#1f9f88", "#28ae80", "#3ebc74", "#5dc963", "#82d34c", "#abdc32", "#d5e21a", "#fde725",
 )  # fmt: skip
-"""Matplotlib's `viridis` at seventeen places. Skin has none of its hues, and its lightness rises evenly.
+"""Matplotlib's `viridis` at seventeen places, whose lightness rises evenly.
 That of `jet`, the choice of the published notebooks, does not: steps seem where the map has none."""
 
 
@@ -52,7 +52,7 @@ def enlarged(map: np.ndarray, size: int) -> np.ndarray:
 
 
 def overlay(pixels: np.ndarray, map: np.ndarray, *, opacity: float = OPACITY) -> np.ndarray:
-    """Return an image under a map, as pixels.
+    """Return an image under a map, as pixels; the image in grey, so that all colour is the map's.
 
     Args:
         pixels: uint8 RGB `(s, s, 3)`, the square as the model sees it.
@@ -76,23 +76,21 @@ def overlay(pixels: np.ndarray, map: np.ndarray, *, opacity: float = OPACITY) ->
         raise ValueError(f"`opacity` must be within 0..1. Received: {opacity}.")
     # Bilinear weights keep the result within 0..1, so stretching first loses nothing.
     heat = colors(enlarged(scaled(map), pixels.shape[0])).astype(np.float32)
-    return np.rint((1.0 - opacity) * pixels + opacity * heat).astype(np.uint8)
+    return np.rint((1.0 - opacity) * _grey(pixels) + opacity * heat).astype(np.uint8)
 
 
-def signed_overlay(pixels: np.ndarray, map: np.ndarray, *, limit: float | None = None) -> np.ndarray:
+def signed_overlay(pixels: np.ndarray, map: np.ndarray, *, limit: float) -> np.ndarray:
     """Return a pale grey image under a map with a sign: red where it is above 0, blue where it is below.
 
     Args:
         pixels: uint8 RGB `(s, s, 3)`.
         map: `(s, s)`; 0 leaves the grey image.
-        limit: Absolute value of the full colour; the greatest of the map unless given.
+        limit: Absolute value of the full colour, above 0.
 
     Returns:
         uint8 RGB `(s, s, 3)`.
     """
-    limit = limit or float(np.abs(map).max()) or 1.0
-    grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    paper = 255.0 - 0.6 * (255.0 - np.repeat(grey[..., None], 3, axis=-1))
+    paper = 255.0 - 0.6 * (255.0 - _grey(pixels))
     strength = np.clip(np.abs(map) / limit, 0.0, 1.0)[..., None] * _SIGNED_OPACITY
     ink = np.where((map > 0)[..., None], np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     return np.rint((1.0 - strength) * paper + strength * ink).astype(np.uint8)
@@ -110,7 +108,7 @@ def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def overlay_png(pixels: np.ndarray, map: np.ndarray, *, opacity: float = OPACITY) -> bytes:
-    """Return an image under a map, as the bytes of a PNG.
+    """Return an image in grey under a map, as the bytes of a PNG.
 
     Args:
         pixels: uint8 RGB `(s, s, 3)`, the square as the model sees it.
@@ -133,6 +131,11 @@ def png(pixels: np.ndarray) -> bytes:
 def stops() -> tuple[str, ...]:
     """Return the colours of the map from least to greatest, as `#rrggbb`."""
     return _STOPS
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def _table() -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 from skinzoo.explain.covering import OCCLUSION, SHAP
 from skinzoo.explain.maps import ATTENTION, GRADCAM, GRADCAM_PLUS
 from skinzoo.explain.of_run import SIGNED, Explained
-from skinzoo.explain.overlay import AGAINST, FOR, outlined, overlay, signed_overlay, stops
+from skinzoo.explain.overlay import AGAINST, FOR, colors, outlined, overlay, signed_overlay, stops
 from skinzoo.files import replacing
 from skinzoo.pages import Thumbnail
 from skinzoo.pages.drawing import INK, data_address, style
@@ -27,6 +27,8 @@ TITLES = {
 PANEL_INCHES = 2.2
 DOTS_PER_INCH = 120
 HEADS_IN_ROW = 8
+LEAST_LIMIT = 0.05
+"""Points of probability of the full colour at least: where no piece matters, none looks as if it did."""
 _JPEG_QUALITY = 88
 
 
@@ -51,11 +53,20 @@ class Panel:
     note: str = ""
 
     @property
-    def range(self) -> str:
-        """The values of the first and last colour as text."""
+    def ends(self) -> tuple[str, str]:
+        """The values of the first and last colour as text; empty for the image itself."""
         if self.low is None or self.high is None:
-            return ""
-        return f"{self.low:+.2f} to {self.high:+.2f}" if self.signed else f"{self.low:.3g} to {self.high:.3g}"
+            return "", ""
+        if self.signed:
+            return f"{self.low:+.2f}", f"{self.high:+.2f}"
+        # What is nothing beside the greatest value is not worth its digits.
+        low = 0.0 if abs(self.low) < 1e-3 * abs(self.high) else self.low
+        return f"{low:.3g}", f"{self.high:.3g}"
+
+    @property
+    def range(self) -> str:
+        """Both in one text."""
+        return " to ".join(end for end in self.ends if end)
 
 
 def panels_of(case: Explained) -> list[Panel]:
@@ -64,8 +75,8 @@ def panels_of(case: Explained) -> list[Panel]:
     found = [Panel("Image", image, note="white: the lesion's mask" if case.mask is not None else "")]
     for name, map in case.maps.items():
         if name in SIGNED:
-            limit = float(np.abs(map).max())
-            drawn, low, high = signed_overlay(case.pixels, map), -limit, limit
+            limit = max(float(np.abs(map).max()), LEAST_LIMIT)
+            drawn, low, high = signed_overlay(case.pixels, map, limit=limit), -limit, limit
         else:
             drawn, low, high = overlay(case.pixels, map), float(map.min()), float(map.max())
         title = TITLES[name]
@@ -128,46 +139,52 @@ def gradient(*, signed: bool) -> str:
 
 
 def _save(panels: list[Panel], caption: str, path: Path, columns: int) -> Path:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
     from matplotlib.figure import Figure
 
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    scale = LinearSegmentedColormap.from_list("map", list(stops()))
-    against, for_ = ([c / 255 for c in colour] for colour in (AGAINST, FOR))
-    signs = LinearSegmentedColormap.from_list("signed", [against, (1, 1, 1), for_])
+    ramp = np.linspace(0.0, 1.0, 256)[None]
     with style():
         figure = Figure(
-            figsize=(PANEL_INCHES * columns, PANEL_INCHES * 1.28 * rows + 0.45), layout="constrained"
+            figsize=(PANEL_INCHES * columns, PANEL_INCHES * 1.25 * rows + 0.4), layout="constrained"
         )
-        cells = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-        for axes in cells:
+        # A bar under each panel, so that panels with and without one are of the same size.
+        cells = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1.0, 0.045] * rows)
+        for axes in cells.ravel():
             axes.set_axis_off()
-        for axes, panel in zip(cells, panels, strict=False):
+        for place, panel in enumerate(panels):
+            row, column = divmod(place, columns)
+            axes, bar = cells[2 * row, column], cells[2 * row + 1, column]
             axes.imshow(panel.pixels, interpolation="nearest")
             axes.set_title(panel.title, fontsize=9, color=INK)
             if panel.low is None or panel.high is None:
+                bar.text(
+                    0.5, 0.5, panel.note, ha="center", va="center", fontsize=7.5, transform=bar.transAxes
+                )
                 continue
-            same = panel.high <= panel.low
-            norm = Normalize(panel.low, panel.low + 1.0 if same else panel.high)
-            bar = figure.colorbar(
-                ScalarMappable(norm, signs if panel.signed else scale),
-                ax=axes,
-                orientation="horizontal",
-                fraction=0.06,
-                pad=0.03,
-                ticks=[panel.low] if same else [panel.low, panel.high],
-            )
-            bar.ax.set_xticklabels(
-                [f"{v:+.2f}" if panel.signed else f"{v:.3g}" for v in bar.get_ticks()], fontsize=7.5
-            )
-            bar.ax.tick_params(length=0)
-            bar.outline.set_visible(False)
+            bar.set_axis_on()
+            bar.imshow(_bar_colors(ramp, signed=panel.signed), aspect="auto", extent=(0, 1, 0, 1))
+            bar.set_yticks([])
+            low, high = panel.ends
+            bar.set_xticks([0, 1], [low, high], fontsize=7.5)
+            bar.tick_params(length=0)
+            bar.get_xticklabels()[0].set_horizontalalignment("left")
+            bar.get_xticklabels()[1].set_horizontalalignment("right")
+            bar.set_xlabel(panel.note, fontsize=7.5, labelpad=-7)
+            for spine in bar.spines.values():
+                spine.set_visible(False)
         figure.supxlabel(caption, fontsize=9.5, color=INK)
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, facecolor="white")
     return path
+
+
+def _bar_colors(ramp: np.ndarray, *, signed: bool) -> np.ndarray:
+    if not signed:
+        return colors(ramp)
+    strength = np.abs(2.0 * ramp - 1.0)[..., None]
+    ink = np.where((ramp > 0.5)[..., None], FOR, AGAINST)
+    return np.rint((1.0 - strength) * 255.0 + strength * ink).astype(np.uint8)
 
 
 def _agreement(case: Explained, name: str) -> str:

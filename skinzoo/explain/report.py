@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinzoo import __version__
 from skinzoo.evaluation.intervals import Interval
 from skinzoo.explain.agreement import CENTRE, SCORES, SHARE, THRESHOLDS, UNIFORM, Agreement
-from skinzoo.explain.of_run import SIGNED, Explanation
+from skinzoo.explain.of_run import IMAGES, SIGNED, Explanation
 from skinzoo.explain.pictures import TITLES, gradient, head_panels, panels_of, save_case, tile
-from skinzoo.explain.sanity import DEPENDENT, Sanity
+from skinzoo.explain.sanity import DEPENDENT, Sanity, Step
 from skinzoo.files import write_json, write_text
 from skinzoo.pages import Grid, Plot, render_page
 from skinzoo.pages.drawing import LINE, MUTED, PALETTE, plot
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HTML, MARKDOWN, JSON, FIGURES = "report.html", "report.md", "report.json", "figures"
+GIVEN = "given images"
 REFERENCES = {UNIFORM: "uniform map", CENTRE: "centred map"}
 _AGREEMENT_TEXT = (
     "How far the maps lie on the lesion, over all images with a mask. The uniform map has the same value "
@@ -65,7 +67,7 @@ def render_html(explanation: Explanation) -> str:
         "skinzoo.explain",
         "explanation.html.j2",
         run=explanation.run,
-        source=explanation.source,
+        source=GIVEN if explanation.source == IMAGES else explanation.source,
         notes=explanation.notes,
         tiles=_tiles(explanation),
         cases=[
@@ -105,19 +107,20 @@ def with_interval(value: float | None, interval: Interval | None, digits: int = 
 
 def agreement_grids(agreement: Agreement) -> list[Grid]:
     """Return the tables of the agreement with lesion masks."""
+    methods = agreement.methods
     rows = [
         [
-            title_of(name),
-            *(with_interval(one.scores[key].value, one.scores[key].interval) for key in SCORES),
-            f"{one.threshold:.2f}",
+            SCORES[key],
+            *(with_interval(one.scores[key].value, one.scores[key].interval) for one in methods.values()),
         ]
-        for name, one in agreement.methods.items()
+        for key in SCORES
     ]
+    rows.append(["best threshold of all", *(f"{one.threshold:.2f}" for one in methods.values())])
     images = f"{agreement.images:,} image" + ("s" if agreement.images != 1 else "")
     grids = [
         Grid(
             "Agreement with lesion masks",
-            ["map", *SCORES.values(), "best threshold of all"],
+            ["score", *map(title_of, methods)],
             rows,
             f"{images}; brackets: {agreement.level:.0%} intervals over {agreement.unit}s. Thresholds are of "
             "the map stretched to 0..1; the best ones are chosen on these very images.",
@@ -135,7 +138,7 @@ def agreement_grids(agreement: Agreement) -> list[Grid]:
                             title_of(name),
                             *("-" if v is None else f"{v:.3f}" for v in one.by_label.values()),
                         ]
-                        for name, one in agreement.methods.items()
+                        for name, one in methods.items()
                     ),
                 ],
             )
@@ -146,57 +149,54 @@ def agreement_grids(agreement: Agreement) -> list[Grid]:
 def sanity_grids(sanity: Sanity) -> list[Grid]:
     """Return the tables of the sanity checks."""
     methods = list(sanity.repeated)
-    columns = [f"{title_of(m)}, {what}" for m in methods for what in ("ranks", "SSIM")]
+    steps = [*sanity.cascade, sanity.mirrored, sanity.noisy]
+    names = ["nothing (trained)", *(f"to {step.name}" for step in sanity.cascade[1:])]
+    names += ["nothing; images mirrored", "nothing; a little noise"]
 
-    def cells(step: object) -> list[str]:
-        ranks, likeness = step.spearman, step.ssim  # type: ignore[attr-defined]
+    def rows(measure: Callable[[Step], Mapping[str, float | None]]) -> list[list[str]]:
         return [
-            text
-            for m in methods
-            for text in ("-" if ranks[m] is None else f"{ranks[m]:.2f}", f"{likeness[m]:.2f}")
+            [
+                name,
+                *("-" if (value := measure(step)[m]) is None else f"{value:.2f}" for m in methods),
+                f"{step.probability:.2f}",
+            ]
+            for name, step in zip(names, steps, strict=True)
         ]
 
+    columns = ["made random", *map(title_of, methods), "probability"]
+    repeated = ", ".join(f"{title_of(m)} {value:.1e}" for m, value in sanity.repeated.items())
     return [
         Grid(
-            "Layers made random, one step after another",
-            ["random from the output to", *columns, "probability"],
-            [
-                [step.name if i else "nothing (trained)", *cells(step), f"{step.probability:.2f}"]
-                for i, step in enumerate(sanity.cascade)
-            ],
-            f"Means over {sanity.images:,} images: rank correlation and structural similarity with the "
-            "trained model's maps, and the probability of the explained classes.",
+            "Rank correlation with the trained model's maps",
+            columns,
+            rows(lambda step: step.spearman),
+            f"Means over {sanity.images:,} images, and the mean probability of the explained classes. "
+            f"Computed twice, the maps differ by at most, in parts of their greatest value: {repeated}.",
         ),
-        Grid(
-            "The same model again",
-            ["change", *columns],
-            [
-                ["images mirrored", *cells(sanity.mirrored)],
-                ["a little noise", *cells(sanity.noisy)],
-            ],
-            "Greatest difference between two computations of the same maps: "
-            + ", ".join(f"{title_of(m)} {value:.1e}" for m, value in sanity.repeated.items())
-            + " of the greatest value.",
-        ),
+        Grid("Structural similarity to the trained model's maps", columns, rows(lambda step: step.ssim)),
     ]
 
 
 def sanity_findings(sanity: Sanity) -> list[str]:
-    """Return what the sanity checks mean, a sentence each."""
+    """Return what the sanity checks mean, a sentence or two for each method."""
     found = []
-    for name, value in sanity.cascade[-1].spearman.items():
-        if value is None:
+    behind, last = sanity.cascade[sanity.behind], sanity.cascade[-1]
+    for name, value in last.spearman.items():
+        before = behind.spearman[name]
+        if value is None or before is None:
             found.append(f"{title_of(name)}: the same everywhere, so that nothing can be said of it.")
-        elif name in sanity.independent:
-            found.append(
-                f"{title_of(name)}: fails. With all layers random its ranks still agree with those of the "
-                f"trained model by {value:.2f}, above {DEPENDENT:g}."
+            continue
+        verdict = "fails" if name in sanity.independent else "passes"
+        sentence = (
+            f"{title_of(name)}: {verdict}. With all layers random its ranks agree by {value:.2f} with the "
+            f"trained model's; at most {DEPENDENT:g} passes."
+        )
+        if name in sanity.blind:
+            sentence += (
+                f" But with only the layers behind the feature map random they agree by {before:.2f}: it "
+                "shows where features are strong, and hardly what the classifier makes of them."
             )
-        else:
-            found.append(
-                f"{title_of(name)}: passes. With all layers random its ranks agree by {value:.2f}, at most "
-                f"{DEPENDENT:g}."
-            )
+        found.append(sentence)
     return found
 
 
@@ -204,7 +204,7 @@ def _tiles(explanation: Explanation) -> list[tuple[str, str]]:
     if explanation.agreement is None:
         return []
     return [
-        (f"share of {title_of(name)} inside the lesion", f"{value:.1%}")
+        (f"{title_of(name)}, share inside the lesion", f"{value:.1%}")
         for name, one in explanation.agreement.methods.items()
         if (value := one.scores[SHARE].value) is not None
     ]

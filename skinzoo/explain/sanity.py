@@ -49,6 +49,7 @@ class Sanity:
     Args:
         images: Number of images.
         cascade: The model itself, then one step after another of randomised layers.
+        behind: Number of the last step before the backbone's: all behind the feature map is then random.
         repeated: Greatest difference between the maps of the same images computed twice, the second time
             one by one, in parts of the greatest value, by method.
         mirrored: Maps of the mirrored images, mirrored back.
@@ -58,6 +59,7 @@ class Sanity:
 
     images: int
     cascade: tuple[Step, ...]
+    behind: int
     repeated: Mapping[str, float]
     mirrored: Step
     noisy: Step
@@ -66,8 +68,15 @@ class Sanity:
     @property
     def independent(self) -> tuple[str, ...]:
         """Methods whose maps hardly change when all weights are random: they do not explain the model."""
-        last = self.cascade[-1].spearman
-        return tuple(name for name, value in last.items() if value is not None and value > DEPENDENT)
+        return _above(self.cascade[-1])
+
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """Methods whose maps hardly change when all behind the feature map is random.
+
+        They show where the features are strong, whatever the class.
+        """
+        return _above(self.cascade[self.behind])
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -75,10 +84,12 @@ class Sanity:
             "images": self.images,
             "seed": self.seed,
             "cascade": [vars(step) for step in self.cascade],
+            "steps_behind_the_features": self.behind,
             "repeated": dict(self.repeated),
             "mirrored": vars(self.mirrored),
             "noisy": vars(self.noisy) | {"deviation": NOISE},
             "independent": list(self.independent),
+            "blind_to_what_is_behind_the_features": list(self.blind),
             "independent_above": DEPENDENT,
         }
 
@@ -149,26 +160,32 @@ def check_sanity(
                 layer.set_weights(fresh[layer.path])
             cascade.append(step(name, inputs))
             report(done)
-    return Sanity(len(images), tuple(cascade), repeated, flipped, noisy, seed)
+    behind = sum(not _nested(layer) for layer in maker.model.layers if layer.weights)
+    return Sanity(len(images), tuple(cascade), behind, repeated, flipped, noisy, seed)
 
 
 def randomised_layers(model: Any) -> list[tuple[str, list[Any]]]:
     """Return the steps of the cascade: a name and the layers with weights that become random in it.
 
-    Layers come from the output to the input. A nested model, which the backbone is, takes several steps.
+    Layers come from the output to the input, those of metadata before the backbone. A nested model, which the
+    backbone is, takes several steps.
     """
     found: list[tuple[str, list[Any]]] = []
-    for layer in reversed(model.layers):
+    for layer in sorted(model.layers[::-1], key=_nested):
         inner = [one for one in _leaves(layer) if one.weights]
         if not inner:
             continue
-        if not hasattr(layer, "layers"):
+        if not _nested(layer):
             found.append((layer.name, inner))
             continue
         groups = [g for g in np.array_split(np.arange(len(inner))[::-1], BACKBONE_STEPS) if len(g)]
         for number, group in enumerate(groups, start=1):
             found.append((f"{layer.name} {number}/{len(groups)}", [inner[i] for i in group]))
     return found
+
+
+def _nested(layer: Any) -> bool:
+    return hasattr(layer, "layers")
 
 
 def _leaves(layer: Any) -> Iterator[Any]:
@@ -207,6 +224,10 @@ def _restored(model: Any) -> Iterator[None]:
         yield
     finally:
         model.set_weights(weights)
+
+
+def _above(step: Step) -> tuple[str, ...]:
+    return tuple(name for name, value in step.spearman.items() if value is not None and value > DEPENDENT)
 
 
 def _difference(first: np.ndarray, second: np.ndarray) -> float:

@@ -15,9 +15,20 @@ _K1, _K2 = 0.01, 0.03
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Return the rank correlation of two maps of the same shape; None where one is the same everywhere."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+    """Return by how much a second map keeps the ranks of a first one: their rank correlation.
+
+    Args:
+        first: `(h, w)`.
+        second: `(h, w)`.
+
+    Returns:
+        -1..1; 0 where the second map is the same everywhere, and None where the first is, which has no ranks
+        to keep.
+    """
+    if np.ptp(first) == 0:
         return None
+    if np.ptp(second) == 0:
+        return 0.0
     return float(stats.spearmanr(first.ravel(), second.ravel()).statistic)
 
 

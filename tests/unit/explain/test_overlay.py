@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skinzoo.explain.overlay import colors, enlarged, overlay, overlay_png, scaled
+from skinzoo.explain.overlay import (
+    colors,
+    enlarged,
+    outlined,
+    overlay,
+    overlay_png,
+    scaled,
+    signed_overlay,
+)
 
 GREY = np.full((32, 32, 3), 200, np.uint8)
 
@@ -33,9 +41,11 @@ def test_colours_are_those_of_viridis():
     np.testing.assert_allclose(colors(values), matplotlib.colormaps["viridis"](values)[:, :3] * 255, atol=7)
 
 
-def test_opacity_zero_is_the_image_and_one_is_the_map_alone():
+def test_opacity_zero_is_the_image_in_grey_and_one_is_the_map_alone():
     ramp = np.arange(16.0).reshape(4, 4)
     np.testing.assert_array_equal(overlay(GREY, ramp, opacity=0.0), GREY)
+    red = np.zeros_like(GREY) + np.array([255, 0, 0], np.uint8)
+    np.testing.assert_array_equal(overlay(red, ramp, opacity=0.0), np.full_like(GREY, 76))
     np.testing.assert_array_equal(
         overlay(GREY, ramp, opacity=1.0), overlay(np.zeros_like(GREY), ramp, opacity=1.0)
     )
@@ -76,3 +86,20 @@ def test_drawing_needs_neither_tensorflow_nor_matplotlib():
         "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules), 'heavy'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_map_with_a_sign_is_red_for_and_blue_against():
+    spots = np.zeros((32, 32))
+    spots[0, 0], spots[0, 1], spots[0, 2] = 0.2, -0.2, 0.02
+    drawn = signed_overlay(GREY, spots, limit=0.2).astype(int)
+    assert drawn[0, 0, 0] > drawn[0, 0, 2] + 90 and drawn[0, 1, 2] > drawn[0, 1, 0] + 90
+    assert len(set(drawn[5, 5])) == 1 and abs(drawn[0, 2] - drawn[5, 5]).max() < 25
+
+
+def test_an_outline_runs_along_the_inside_of_the_mask():
+    mask = np.zeros((32, 32), bool)
+    mask[8:20, 8:20] = True
+    drawn = outlined(GREY, mask)
+    assert (drawn[8, 8:20] == 255).all() and (drawn[7, 8:20] == 20).all()
+    np.testing.assert_array_equal(drawn[10:18, 10:18], GREY[10:18, 10:18])
+    np.testing.assert_array_equal(GREY, np.full((32, 32, 3), 200))
