@@ -70,6 +70,7 @@ def measure(variant: str, settings: ProfileSettings) -> Iterator[tuple[str, dict
     )
     row |= {"device": hardware.devices[0], "precision": hardware.precision, "threads": _threads()}
     row["memory"] = {"before": peak_memory()}
+    yield STAGES[0], row
     try:
         with hardware.strategy.scope():
             yield from _measure(row, resolved, settings)
@@ -115,7 +116,7 @@ def _measure(
 
 
 def depth(model: keras.Model) -> int:
-    """Return how many layers have weights: the depth that Keras Applications states."""
+    """Return how many layers have weights; Keras Applications states this depth, or one more."""
     from skinzoo.model.description import leaf_layers
 
     return sum(1 for layer in leaf_layers(model) if layer.trainable_weights or layer.non_trainable_weights)

@@ -19,7 +19,7 @@ KIND = "skinzoo profile"
 FORMAT = 1
 METHOD: Mapping[str, str] = {
     "size of weights": "bytes of all weights in memory",
-    "depth": "layers with weights, as Keras Applications counts it",
+    "depth": "layers with weights; what Keras Applications states is the same or one more",
     "flops": "one image's forward pass, counted in the traced graph by TensorFlow's profiler: a "
     "multiplication and an addition are two operations; convolutions, matrix products, biases, "
     "element-wise arithmetic, pooling, means, sums and softmax count; what has no rule, such as ReLU, "
