@@ -30,8 +30,9 @@ def views(name: str) -> tuple[View, ...]:
     """Return the views of a kind of test-time augmentation.
 
     Args:
-        name: `none`, `flips` (4 views), `rotations` (4), `dihedral` (all 8 of both) or `crops` (the image,
-            its corners and its middle).
+        name: `none`, `flips` (4 views), `rotations` (4), `dihedral` (all 8 of both), `crops` (the image,
+            its corners and its middle) or `crops16` (a grid of 4 by 4 crops, as Gessert et al. 2020 and Yao
+            et al. 2022 take them).
 
     Raises:
         UsageError: There is no such kind.
@@ -81,5 +82,10 @@ _KINDS: dict[str, Sequence[View]] = {
         _cropped("lower left", 1, 0),
         _cropped("lower right", 1, 1),
         _cropped("middle", 0.5, 0.5),
+    ),
+    "crops16": tuple(
+        _cropped(f"row {row + 1}, column {column + 1}", row / 3, column / 3)
+        for row in range(4)
+        for column in range(4)
     ),
 }

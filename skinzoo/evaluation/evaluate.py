@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skinzoo import __version__
 from skinzoo.data.protocols import LEAKY, NO_LESION_IDS, SELECTION_ON_TEST
@@ -26,6 +26,10 @@ from skinzoo.evaluation.metrics import Scores, compute_scores
 from skinzoo.evaluation.predictions import Predictions, lesions_agree, per_lesion
 from skinzoo.evaluation.subgroups import Subgroups, compute_subgroups
 
+if TYPE_CHECKING:
+    from skinzoo.evaluation.ood_of_run import OutOfDistribution
+    from skinzoo.evaluation.robustness import Robustness
+
 NOT_STATED = "not stated"
 FORMAT = 1
 
@@ -45,7 +49,8 @@ class Provenance:
         part: The part of the split.
         stamps: What the split cannot do honestly.
         warnings: Sentences of the split.
-        steps: What was done to the images at prediction, such as test-time augmentation.
+        steps: How the probabilities came about, such as test-time augmentation or the mean of several runs.
+        ensemble: Members and weights of an ensemble; None for one model.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Provenance:
     stamps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+    ensemble: Mapping[str, Any] | None = None
 
     @property
     def leaky(self) -> bool:
@@ -202,6 +208,8 @@ class Evaluation:
         calibrated: What was fitted on validation; None where no validation predictions were given.
         against: Another run; None where none was given.
         history: The run's history, one mapping an epoch.
+        robustness: Scores on corrupted images; None where they were not asked for.
+        ood: What tells images of another kind; None where it was not asked for.
     """
 
     provenance: Provenance
@@ -213,6 +221,8 @@ class Evaluation:
     calibrated: Calibrated | None = None
     against: Against | None = None
     history: Sequence[Mapping[str, Any]] = field(default=())
+    robustness: Robustness | None = None
+    ood: OutOfDistribution | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON, the predictions left out."""
@@ -227,6 +237,8 @@ class Evaluation:
             "subgroups": self.subgroups.to_dict() if self.subgroups else None,
             "calibrated": self.calibrated.to_dict() if self.calibrated else None,
             "against": self.against.to_dict() if self.against else None,
+            "robustness": self.robustness.to_dict() if self.robustness else None,
+            "out_of_distribution": self.ood.to_dict() if self.ood else None,
         }
 
 

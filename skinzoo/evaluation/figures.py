@@ -105,7 +105,7 @@ def confusion_picture(scores: Scores, *, normalised: bool) -> Picture:
         for i, name in enumerate(scores.classes)
         if totals[i, 0]
     )
-    return _picture(
+    return make_picture(
         "confusion_normalised" if normalised else "confusion",
         f"Confusion matrix, {what}",
         draw,
@@ -131,7 +131,7 @@ def roc_picture(
         axes.legend(frameon=False, loc="lower right", fontsize=8.5, title="Class, area", title_fontsize=8.5)
 
     areas = _named(scores, "roc_auc")
-    return _picture(
+    return make_picture(
         "roc",
         "ROC curves, one class against the rest",
         draw,
@@ -173,7 +173,7 @@ def precision_recall_picture(
             title_fontsize=8.5,
         )
 
-    return _picture(
+    return make_picture(
         "precision_recall",
         "Precision and recall, one class against the rest",
         draw,
@@ -248,7 +248,7 @@ def class_bars_picture(
             )
 
     words = "; ".join((f"{label}: " if label else "") + _named(run, metric) for run, _, label, _ in runs)
-    return _picture(
+    return make_picture(
         f"{metric}_by_class",
         f"{title} of each class",
         draw,
@@ -391,7 +391,7 @@ def metric_differences_picture(
         axes.tick_params(length=0)
 
     words = ", ".join(f"{title} {value:+.3f}" for title, value, _ in differences.values())
-    return _picture(
+    return make_picture(
         "differences",
         "Differences between the two runs",
         draw,
@@ -401,9 +401,19 @@ def metric_differences_picture(
     )
 
 
-def _picture(
+def make_picture(
     name: str, title: str, draw: Callable[[Axes], None], *, alt: str, note: str = "", height: float
 ) -> Picture:
+    """Return a figure with one set of axes.
+
+    Args:
+        name: Name of its file without suffix.
+        title: What it shows.
+        draw: Draws it.
+        alt: The same in words, with the numbers that matter.
+        note: A sentence under the title.
+        height: Height in inches.
+    """
     return _picture_of_figure(
         name, title, lambda figure: draw(figure.subplots()), alt=alt, note=note, height=height
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ from skinzoo.evaluation import figures
 from skinzoo.evaluation.definitions import OVERALL, PER_CLASS, of_class
 from skinzoo.evaluation.diagnoses import melanoma_class, nevus_class
 from skinzoo.evaluation.evaluate import Evaluation, Measured
-from skinzoo.evaluation.figures import Picture
 from skinzoo.evaluation.intervals import Interval
 from skinzoo.evaluation.predictions import lesions_agree
+from skinzoo.evaluation.report_shift import ood_section, robustness_section
+from skinzoo.evaluation.section import Section
 from skinzoo.evaluation.subgroups import NOTE as SUBGROUPS_NOTE
 from skinzoo.files import write_json, write_text
 from skinzoo.pages import Grid, Thumbnail, render_page, thumbnail
@@ -37,25 +37,6 @@ _COMPARED = (
     "brier",
 )
 _GROUPED = ("accuracy", "balanced_accuracy", "roc_auc_macro")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the report.
-
-    Args:
-        title: Heading.
-        text: A sentence under it; empty where none is needed.
-        pictures: Figures.
-        grids: Tables.
-        galleries: Titles and photos.
-    """
-
-    title: str
-    text: str = ""
-    pictures: tuple[Picture, ...] = ()
-    grids: tuple[Grid, ...] = ()
-    galleries: tuple[tuple[str, tuple[Thumbnail, ...]], ...] = ()
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
@@ -184,6 +165,10 @@ def _sections(evaluation: Evaluation) -> list[Section]:
         sections.append(_against_section(evaluation))
     if evaluation.subgroups is not None and evaluation.subgroups.groups:
         sections.append(_subgroup_section(evaluation))
+    if evaluation.robustness is not None:
+        sections.append(robustness_section(evaluation.robustness))
+    if evaluation.ood is not None:
+        sections.append(ood_section(evaluation.ood))
     if evaluation.history:
         picture = figures.learning_picture(evaluation.history)
         sections += [Section("Training", pictures=(picture,))] if picture else []

@@ -47,19 +47,19 @@ class WeightedScores:
         values["brier"] = ((probabilities - hot) ** 2).sum(axis=1)
         self._value_names = tuple(values)
         self._values = np.stack(list(values.values()))
-        self._curves: dict[str, _Curve] = {}
-        self._micro: _Curve | None = None
-        self._malignant: _Curve | None = None
+        self._curves: dict[str, Curve] = {}
+        self._micro: Curve | None = None
+        self._malignant: Curve | None = None
         self._melanoma = melanoma_class(self.classes)
         if curves:
             self._curves = {
-                name: _Curve(probabilities[:, i], hot[:, i]) for i, name in enumerate(self.classes)
+                name: Curve(probabilities[:, i], hot[:, i]) for i, name in enumerate(self.classes)
             }
-            self._micro = _Curve(probabilities.ravel(), hot.ravel(), each=count)
+            self._micro = Curve(probabilities.ravel(), hot.ravel(), each=count)
             malignant = malignant_classes(self.classes) if malignant is None else tuple(malignant)
             if malignant:
                 columns = [self.classes.index(name) for name in malignant]
-                self._malignant = _Curve(probabilities[:, columns].sum(axis=1), np.isin(true, columns))
+                self._malignant = Curve(probabilities[:, columns].sum(axis=1), np.isin(true, columns))
 
     def __call__(self, weights: Array) -> dict[str, Array]:
         """Return metric to values.
@@ -105,7 +105,7 @@ class WeightedScores:
 
 
 @dataclass(frozen=True)
-class _Points:
+class Points:
     """Weights at each positive's score, `(draws, positives)`, highest score first; totals are `(draws,)`.
 
     Only positives raise the sensitivity, so their scores are the only thresholds that matter.
@@ -146,7 +146,7 @@ class _Points:
         return np.where(self.positives > 0, 1 - _divide(least, self.negatives), np.nan)
 
 
-class _Curve:
+class Curve:
     """Scores of a two-class question, sorted once.
 
     Args:
@@ -171,7 +171,8 @@ class _Curve:
         self._positives_to_end = before[self._ends] - 1
         self._positives_above = before[self._above] * (self._above >= 0) - 1
 
-    def __call__(self, weights: Array) -> _Points:
+    def __call__(self, weights: Array) -> Points:
+        """Return the points of some draws, `(draws, n)`."""
         running = np.take(weights, self._cases, axis=1).cumsum(axis=1)
         weight = np.take(weights, self._positive_cases, axis=1)
         positives = weight.cumsum(axis=1)
@@ -179,7 +180,7 @@ class _Curve:
         true_positives = positives[:, self._positives_to_end]
         above = running[:, self._above] * (self._above >= 0)
         true_above = positives[:, self._positives_above] * (self._positives_above >= 0)
-        return _Points(
+        return Points(
             weight=weight,
             true_positives=true_positives,
             false_positives=running[:, self._ends] - true_positives,

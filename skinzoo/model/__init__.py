@@ -8,6 +8,7 @@ from skinzoo.model.assembly import (
     metadata_encoder,
 )
 from skinzoo.model.description import ModelDescription, count_parameters, describe_model
+from skinzoo.model.ensemble import ensemble_model
 from skinzoo.model.saving import load_model
 from skinzoo.model.weights import WeightReport
 from skinzoo.variants import ResolvedVariant, resolve_variant
@@ -21,6 +22,7 @@ __all__ = [
     "count_parameters",
     "create_model",
     "describe_model",
+    "ensemble_model",
     "feature_map",
     "load_model",
     "metadata_encoder",

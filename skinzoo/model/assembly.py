@@ -47,7 +47,7 @@ def create_model(
     Args:
         name: A registered variant, for example `mobilenetv2`.
         classes: Number of classes, at least 2.
-        cut: Where to cut the backbone; None for the variant's own place.
+        cut: Where to cut the backbone, `whole` for nowhere; None for the variant's own place.
         attention: Name of an attention; None for the variant's.
         fusion: Name of a fusion; None for the variant's.
         pooling: `flatten` or `gap`; None for the variant's.
@@ -129,24 +129,47 @@ def attention_model(model: keras.Model) -> keras.Model:
     try:
         layer = model.get_layer(ATTENTION_LAYER)
     except ValueError as error:
-        raise ModelError(
-            f"A model must have a layer named '{ATTENTION_LAYER}' to yield attention maps. "
-            f"Received: '{model.name}', which has none."
-        ) from error
+        raise _without_attention(model) from error
     return keras.Model(model.input, layer.output[1], name="attention_map")
 
 
 def feature_map(model: keras.Model) -> keras.KerasTensor:
-    """Return the feature map that the attention of a model sees, as a Keras tensor."""
-    return model.get_layer(ATTENTION_LAYER).input
+    """Return the feature map that the attention of a model sees, as a Keras tensor.
+
+    Raises:
+        ModelError: The model has none, or is an ensemble, which has several.
+    """
+    try:
+        found = model.get_layer(ATTENTION_LAYER).input
+    except ValueError as error:
+        raise _without_attention(model) from error
+    if isinstance(found, list | tuple):
+        raise ModelError(
+            f"A model must have one feature map. Received: '{model.name}', an ensemble, whose members "
+            "have one each.",
+            hint="Name a member instead; the ensemble's card.json lists them.",
+        )
+    return found
 
 
 def metadata_encoder(model: keras.Model) -> MetadataEncoder | None:
-    """Return a model's metadata encoder, or None where the fusion takes no metadata."""
+    """Return a model's metadata encoder, or None where the fusion takes no metadata.
+
+    The members of an ensemble have one each, with the same vocabularies: the first one is returned.
+    """
     for layer in model.layers:
         if isinstance(layer, MetadataEncoder):
             return layer
+        if isinstance(layer, keras.Model) and (found := metadata_encoder(layer)) is not None:
+            return found
     return None
+
+
+def _without_attention(model: keras.Model) -> ModelError:
+    return ModelError(
+        f"A model must have a layer named '{ATTENTION_LAYER}' to yield attention maps. "
+        f"Received: '{model.name}', which has none."
+    )
 
 
 @contextmanager

@@ -7,16 +7,17 @@ from skinzoo.evaluation.augmented import kinds, views
 
 @pytest.fixture
 def images():
-    return np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), [("none", 1), ("flips", 4), ("rotations", 4), ("dihedral", 8), ("crops", 6)]
+    ("kind", "number"),
+    [("none", 1), ("flips", 4), ("rotations", 4), ("dihedral", 8), ("crops", 6), ("crops16", 16)],
 )
 def test_views_are_different_and_begin_with_the_image_itself(images, kind, number):
     shown = [view.show(images) for view in views(kind)]
     assert len(shown) == number
-    assert (shown[0] == images).all()
+    assert (shown[0] == images).all() or kind == "crops16"
     assert {view.shape for view in shown} == {images.shape} and {view.dtype for view in shown} == {
         images.dtype
     }
@@ -37,7 +38,15 @@ def test_a_crop_is_its_corner_made_larger():
     assert crops["upper left crop"].mean() > crops["middle crop"].mean() > crops["lower right crop"].mean()
 
 
+def test_the_16_crops_are_a_grid_in_reading_order():
+    images = np.zeros((1, 64, 64, 3), np.uint8)
+    images[:, :4, :4] = 200
+    crops = [view.show(images)[0] for view in views("crops16")]
+    # 56 of 64 pixels are seen, so only the first row and column of crops hold the corner's first pixels.
+    assert [bool(crop[0, 0].any()) for crop in crops[:5]] == [True, True, False, False, True]
+
+
 def test_an_unknown_kind():
-    assert kinds() == ("none", "flips", "rotations", "dihedral", "crops")
+    assert kinds() == ("none", "flips", "rotations", "dihedral", "crops", "crops16")
     with pytest.raises(UsageError, match=r"`tta` must be one of .* Did you mean 'flips'"):
         views("flip")

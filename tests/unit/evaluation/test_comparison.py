@@ -262,6 +262,15 @@ def test_costs_are_those_of_the_same_network(honest):
     assert "image_size 64 instead of 224" in smaller.groups[0].rows[0].unknown_costs
 
 
+def test_an_ensemble_has_no_papers_number_and_no_profile(tmp_path):
+    run = write_run(tmp_path, "several", CASES)
+    changed(run / "card.json", lambda card: card.update(ensemble={"method": "mean"}, seed=None))
+    entry = entries_of([str(run)])[0][0]
+    row = rank_runs([entry], profiles=[profile_of(entry)], draws=100).groups[0].rows[0]
+    assert row.published == () and row.costs.flops is None and "ensemble" in row.unknown_costs
+    assert row.costs.parameters == 990_010
+
+
 @pytest.mark.parametrize("suffix", [".md", ".csv", ".html", ".json"])
 def test_files_say_the_same(across, tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
