@@ -1,7 +1,7 @@
 """Runs golden cases through a SavedModel with plain TensorFlow; started as a script, in a process of its own.
 
-Nothing of skinzoo is imported here, and importing it is forbidden while this runs: an export must need nothing
-but TensorFlow. The names are those of `skinzoo.export.names`, written out for the same reason.
+Nothing of skinzoo is imported here, and importing it is forbidden while this runs: an export must need
+nothing but TensorFlow. The names are those of `skinzoo.export.names`, written out for the same reason.
 
 Usage: python -c SOURCE FOLDER GOLDEN; prints JSON.
 """
@@ -14,7 +14,7 @@ import sys
 class _Forbidden:
     """A finder that refuses skinzoo."""
 
-    def find_spec(self, name, path=None, target=None):  # noqa: ANN001, ANN201
+    def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("skinzoo", "skinzoo_zoo"):
             raise ImportError(f"an export must load without '{name}'")
 
@@ -73,7 +73,7 @@ def main(folder: str, golden: str) -> None:
     )
 
 
-def _feature(tf, **values):  # noqa: ANN001, ANN003, ANN202
+def _feature(tf, **values):
     ((kind, value),) = values.items()
     message = {"bytes_list": tf.train.BytesList, "float_list": tf.train.FloatList}[kind]
     return tf.train.Feature(**{kind: message(value=[value])})

@@ -114,7 +114,7 @@ def read_golden(path: Path) -> Golden:
 
 
 def _draw(vocabularies: Vocabularies) -> Iterator[GoldenCase]:
-    """Draw a lesion of each class of the sample; among them are a PNG, unknown properties, and terms in capitals."""
+    """Draw a lesion of each class of the sample and a PNG; some facts are unknown, one is in capitals."""
     # A term a case, then nothing known of sex or localization.
     sexes = ("", *vocabularies.sex.terms)
     localizations = (*vocabularies.localization.terms[:5], "")

@@ -1,4 +1,4 @@
-"""The graph of an export: decoding, vocabularies, the model, class names and calibration, as named signatures."""
+"""The graph of an export: decoding, vocabularies, model, class names and calibration as signatures."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ServingGraph:
         self._ask = tf.function(lambda inputs: whole(inputs, training=False), autograph=False)
 
     def signatures(self) -> dict[str, tuple[Callable[..., Outputs], list[tf.TensorSpec]]]:
-        """Return each signature's function and inputs; `explain` and `features` only where the model has them."""
+        """Return each signature's function and inputs; `explain` and `features` where the model has them."""
         size = self.decoding.size
         image = tf.TensorSpec((None, size, size, 3), tf.uint8, names.IMAGE)
         found: dict[str, tuple[Callable[..., Outputs], list[tf.TensorSpec]]] = {
@@ -90,7 +90,6 @@ class ServingGraph:
             folder: A folder that does not exist.
         """
         archive = keras.export.ExportArchive()
-        archive.track(self.model)
         for table in self.tables.values():
             archive.track(table)
         for name, (function, inputs) in self.signatures().items():

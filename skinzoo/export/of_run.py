@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skinzoo.errors import ModelError
 from skinzoo.export import names
 from skinzoo.export.card import Card
 from skinzoo.export.describe import describe, read_calibration
