@@ -17,7 +17,8 @@ def add_to(app: typer.Typer) -> None:
 
 def runs(
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of runs; ./skinzoo-runs by default.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of runs; $SKINZOO_HOME/runs or ./skinzoo-runs."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

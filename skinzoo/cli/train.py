@@ -95,7 +95,8 @@ def train(
         bool, typer.Option("--deterministic", help="The same result each time on this machine.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of runs; ./skinzoo-runs by default.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of runs; $SKINZOO_HOME/runs or ./skinzoo-runs."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     resume: Annotated[
@@ -103,6 +104,9 @@ def train(
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print settings, size, steps, time and memory; train nothing.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --dry-run: print every setting, not just what is changed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
     tensorboard: Annotated[
@@ -135,6 +139,8 @@ def train(
     trackers = [kind for kind, wanted in (("tensorboard", tensorboard), ("mlflow", mlflow)) if wanted]
     if as_json and not dry_run:
         raise UsageError("--json must come with --dry-run.", hint="See results with: skinzoo runs --json")
+    if verbose and not dry_run:
+        raise UsageError("--verbose must come with --dry-run.", hint="Leave it out.")
     if resume is not None:
         others = [
             key
@@ -184,7 +190,7 @@ def train(
     if dry_run:
         from skinzoo.training.plan import make_plan
 
-        _print_plan(make_plan(settings), as_json)
+        _print_plan(make_plan(settings), as_json, verbose)
         return
     from skinzoo.training import trainer
 
@@ -219,24 +225,21 @@ def _print_result(result: TrainingResult) -> None:
     render.line(f"Evaluate it with: skinzoo evaluate {result.run}")
 
 
-def _print_plan(plan: Plan, as_json: bool) -> None:
+def _print_plan(plan: Plan, as_json: bool, verbose: bool) -> None:
     document = dataclasses.asdict(plan)
     if as_json:
         render.json_document(document)
         return
     for notice in plan.notices:
         render.notice(notice)
-    render.table(
-        ["setting", "value"],
-        [
-            [f"{section}.{key}", render.value_text(value)]
-            for section, values in plan.settings.items()
-            if isinstance(values, Mapping)
-            for key, value in values.items()
-        ],
-        wrap=["value"],
-    )
-    steps = f"about {plan.steps:,} (an estimate)" if plan.steps_are_estimated else f"{plan.steps:,}"
+    steps = render.number_of(plan.steps, "step")
+    if plan.steps_are_estimated:
+        steps = f"about {steps} (an estimate)"
+    epochs = render.number_of(plan.epochs, "epoch")
+    time = f"{plan.seconds_per_step:.3f} s a step, {duration(plan.hours * 3600)} for {epochs}"
+    if plan.feature_seconds is not None:
+        time += f" and {duration(plan.feature_seconds)} of it to compute features once"
+    what = "decoded images" if plan.feature_seconds is None else "decoded images, features"
     stamps = "".join(f", {stamp}" for stamp in plan.split["stamps"])
     render.fields(
         [
@@ -248,10 +251,25 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
             ("cases", ", ".join(f"{count:,} {part}" for part, count in plan.parts.items())),
             ("split", f"{plan.split['protocol']} (hash {plan.split['hash'][:12]}){stamps}"),
             ("weights", f"{plan.parameters:,}, {plan.trainable:,} of them trained"),
-            ("steps", f"{plan.epochs} epochs of {steps}"),
-            ("time", f"{plan.seconds_per_step:.3f} s a step, {duration(plan.hours * 3600)} for all epochs"),
+            ("steps", f"{epochs} of {steps}"),
+            ("time", time),
             ("memory", f"{plan.memory_gib:.2f} GiB"),
-            ("disk", f"{plan.disk_gib:.2f} GiB for decoded images and checkpoints"),
+            ("disk", f"{plan.disk_gib:.2f} GiB for {what} and checkpoints"),
             ("devices", f"{', '.join(plan.devices)}, {plan.precision}"),
         ]
     )
+    settings = plan.changes
+    if verbose:
+        settings = {
+            f"{section}.{key}": value
+            for section, values in plan.settings.items()
+            if isinstance(values, Mapping)
+            for key, value in values.items()
+        }
+    render.line()
+    if settings:
+        title = "setting" if verbose else f"changed in {plan.settings['recipe']}"
+        rows = [[name, render.value_text(value)] for name, value in settings.items()]
+        render.table([title, "value"], rows, wrap=["value"])
+    if not verbose:
+        render.line("All settings: --verbose, or --json")

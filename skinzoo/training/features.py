@@ -127,6 +127,32 @@ class FeatureBatches:
         return dataset.prefetch(tf.data.AUTOTUNE)
 
 
+def split_at_features(config: RunConfig, model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Return the part of a model up to its features, and the part behind them; both share its layers.
+
+    Args:
+        config: The configuration; its method says where the features are taken.
+        model: The whole model.
+    """
+    import keras
+
+    place = _place(config, model)
+    extractor = keras.Model(model.input["image"], place, name="extractor")
+    inputs = {
+        FEATURES: keras.Input(tuple(place.shape[1:]), dtype="float16", name=FEATURES),
+        **{
+            name: keras.Input((), dtype=model.input[name].dtype, name=name)
+            for name in ("age", "sex", "localization")
+        },
+    }
+    behind = keras.Model([place, *(model.input[name] for name in list(inputs)[1:])], model.output)
+    cast = keras.layers.Rescaling(1.0, dtype=keras.config.dtype_policy())(inputs[FEATURES])
+    trained = keras.Model(
+        inputs, behind([cast, *list(inputs.values())[1:]]), name=f"{model.name}_on_features"
+    )
+    return extractor, trained
+
+
 def feature_source(
     config: RunConfig,
     cases: prepare.Cases,
@@ -147,22 +173,7 @@ def feature_source(
         labels: Labels of the validation part, one-hot.
         progress: Called with the number of images done and their total.
     """
-    import keras
-
-    place = _place(config, model)
-    extractor = keras.Model(model.input["image"], place, name="extractor")
-    inputs = {
-        FEATURES: keras.Input(tuple(place.shape[1:]), dtype="float16", name=FEATURES),
-        **{
-            name: keras.Input((), dtype=model.input[name].dtype, name=name)
-            for name in ("age", "sex", "localization")
-        },
-    }
-    behind = keras.Model([place, *(model.input[name] for name in list(inputs)[1:])], model.output)
-    cast = keras.layers.Rescaling(1.0, dtype=keras.config.dtype_policy())(inputs[FEATURES])
-    trained = keras.Model(
-        inputs, behind([cast, *list(inputs.values())[1:]]), name=f"{model.name}_on_features"
-    )
+    extractor, trained = split_at_features(config, model)
     train_part, validation_part = (images.usable(cases.part(name)) for name in ("train", "validation"))
     prepare.check_batch_size(config, len(train_part))
     folder = cached_features(

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skinzoo.config import RunConfig
+from skinzoo.config import RunConfig, make_config
 from skinzoo.data.balancing import SYNTHETIC
 from skinzoo.quiet import import_keras
 from skinzoo.training import prepare
 from skinzoo.training.checks import check_settings
+from skinzoo.training.features import BATCH as FEATURE_BATCH
+from skinzoo.training.features import FEATURES, split_at_features
 from skinzoo.training.hardware import restore_policy
 from skinzoo.training.optimizers import build_optimizer
 from skinzoo.training.schedule import phases
 
-TIMED_STEPS = 3
+if TYPE_CHECKING:
+    import keras
+
+TIMED_STEPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +44,12 @@ class Plan:
         steps: Steps of an epoch.
         steps_are_estimated: Whether the balancing method fixes their number only when it is carried out.
         epochs: Most epochs.
-        seconds_per_step: Measured on synthetic images.
-        hours: Estimate for all epochs, validation included; early stopping may end sooner.
+        seconds_per_step: Measured on synthetic images, or on synthetic features where these are trained on.
+        feature_seconds: Estimate for computing the features; None where images are trained on.
+        hours: Estimate for features and all epochs, validation included; early stopping may end sooner.
         memory_gib: Largest memory of this process, measured on these steps; 0 where the system does not say.
-        disk_gib: Decoded images and checkpoints.
+        disk_gib: Decoded images, features and checkpoints.
+        changes: Settings that are neither the recipe's nor the usual ones, as `section.key` to value.
         devices: What it would run on.
         precision: Arithmetic.
     """
@@ -58,9 +66,11 @@ class Plan:
     steps_are_estimated: bool
     epochs: int
     seconds_per_step: float
+    feature_seconds: float | None
     hours: float
     memory_gib: float
     disk_gib: float
+    changes: Mapping[str, Any]
     devices: tuple[str, ...]
     precision: str
 
@@ -94,21 +104,31 @@ def make_plan(config: RunConfig) -> Plan:
     try:
         with hardware.strategy.scope():
             model, _, _ = prepare.build(config.changed("model", weights="none"), variant, cases)
+            counts = count_parameters(model)
             loss, _ = prepare.build_loss(config, cases)
-            frozen = config.training.freeze_backbone or config.training.method != "finetune"
-            model.get_layer("backbone").trainable = not frozen
-            model.compile(
+            extractor, trained = None, model
+            if config.training.method == "finetune":
+                model.get_layer("backbone").trainable = not config.training.freeze_backbone
+            else:
+                extractor, trained = split_at_features(config, model)
+                model.get_layer("backbone").trainable = False
+            trained.compile(
                 optimizer=build_optimizer(config.optimizer, config.optimizer.learning_rate),
                 loss=loss,
                 jit_compile=config.hardware.xla,
             )
-        counts = count_parameters(model)
-        step, validation = _timed(config, model, variant.image_size, len(cases.classes))
+        times = _timed(config, trained, extractor, variant.image_size, len(cases.classes))
     finally:
         restore_policy()
-    validated = len(cases.part("validation")) / config.training.validation_batch_size
-    pixels = len(cases.table) * variant.image_size**2 * 3
-    checkpoints = (3 * counts.trainable + 2 * counts.total) * 4
+    validation = len(cases.part("validation"))
+    validated = validation / config.training.validation_batch_size
+    disk = len(cases.table) * variant.image_size**2 * 3
+    disk += (3 * _weights(trained.trainable_variables) + 2 * _weights(trained.variables)) * 4
+    feature_seconds = None
+    if extractor is not None and times.features is not None:
+        views = len(part) * config.training.views + validation
+        feature_seconds = views / FEATURE_BATCH * times.features
+        disk += views * math.prod(extractor.output.shape[1:]) * 2
     return Plan(
         settings=config.as_dict(),
         recipe_hash=config.recipe_hash,
@@ -121,29 +141,53 @@ def make_plan(config: RunConfig) -> Plan:
         },
         notices=tuple(prepare.case_notices(cases, config)),
         parameters=counts.total,
-        trainable=counts.trainable,
+        trainable=_weights(trained.trainable_variables),
         steps=steps,
         steps_are_estimated=estimated,
         epochs=phases(config, pretrained=True)[-1].stop,
-        seconds_per_step=step,
-        hours=config.training.epochs * (steps * step + validated * validation) / 3600,
+        seconds_per_step=times.step,
+        feature_seconds=feature_seconds,
+        hours=(
+            (feature_seconds or 0.0)
+            + config.training.epochs * (steps * times.step + validated * times.validation)
+        )
+        / 3600,
         memory_gib=_peak_memory() / 2**30,
-        disk_gib=(pixels + checkpoints) / 2**30,
+        disk_gib=disk / 2**30,
+        changes=_changes(config),
         devices=hardware.devices,
         precision=hardware.precision,
     )
 
 
-def _timed(config: RunConfig, model: Any, size: int, classes: int) -> tuple[float, float]:
+@dataclass(frozen=True)
+class _Times:
+    step: float
+    validation: float
+    features: float | None
+
+
+def _timed(
+    config: RunConfig, trained: keras.Model, extractor: keras.Model | None, size: int, classes: int
+) -> _Times:
+    """Time a step, a batch of validation and, for training on features, a batch of these."""
+    import tensorflow as tf
+
     random = np.random.default_rng(0)
+
+    def images(count: int) -> np.ndarray:
+        return random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
     def batch(count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         inputs: dict[str, np.ndarray] = {
-            "image": random.integers(0, 256, (count, size, size, 3), dtype=np.uint8),
             "age": np.full(count, 50, np.float32),
             "sex": np.ones(count, np.int32),
             "localization": np.ones(count, np.int32),
         }
+        if extractor is None:
+            inputs["image"] = images(count)
+        else:
+            inputs[FEATURES] = random.random((count, *extractor.output.shape[1:])).astype(np.float16)
         labels: np.ndarray = np.eye(classes, dtype=np.float32)[random.integers(0, classes, count)]
         return inputs, labels
 
@@ -155,7 +199,31 @@ def _timed(config: RunConfig, model: Any, size: int, classes: int) -> tuple[floa
         return (time.perf_counter() - began) / TIMED_STEPS
 
     train, validation = batch(config.training.batch_size), batch(config.training.validation_batch_size)
-    return timed(lambda: model.train_on_batch(*train)), timed(lambda: model.predict_on_batch(validation[0]))
+    features = None
+    if extractor is not None:
+        forward, pixels = tf.function(lambda image: extractor(image, training=False)), images(FEATURE_BATCH)
+        features = timed(lambda: forward(pixels).numpy())
+    return _Times(
+        step=timed(lambda: trained.train_on_batch(*train)),
+        validation=timed(lambda: trained.predict_on_batch(validation[0])),
+        features=features,
+    )
+
+
+def _weights(variables: Any) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def _changes(config: RunConfig) -> dict[str, Any]:
+    """Return what differs from the recipe for the same variant, without what is found out by itself."""
+    usual = make_config(config.model.variant, recipe=config.recipe).as_dict()
+    return {
+        f"{section}.{key}": value
+        for section, values in config.as_dict().items()
+        if section != "recipe"
+        for key, value in values.items()
+        if value != usual[section][key]
+    }
 
 
 def _peak_memory() -> int:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from skinzoo.errors import one_of
+from skinzoo.errors import UsageError, one_of
 from skinzoo.extras import require
+from skinzoo.plugins import describe
 from skinzoo.training.runs import TENSORBOARD_FOLDER, RunFolder
-
-if TYPE_CHECKING:
-    import keras
 
 MLFLOW_FILE = "mlflow.json"
 
@@ -20,30 +18,45 @@ def check_trackers(names: Sequence[str]) -> None:
     """Check that trackers can be had.
 
     Raises:
-        UsageError: An unknown tracker.
+        UsageError: An unknown tracker, or one whose store cannot be reached.
         MissingExtraError: Its package is not installed.
     """
     for name in names:
         if name not in TRACKERS:
             raise one_of("trackers", name, TRACKERS)
         if name == "mlflow":
-            require("mlflow", extra="mlflow", purpose="--mlflow")
+            mlflow = require("mlflow", extra="mlflow", purpose="--mlflow")
+            try:
+                mlflow.MlflowClient().search_experiments(max_results=1)
+            except Exception as error:
+                raise UsageError(
+                    f"--mlflow must reach MLflow's tracking store. Received: {describe(error)}",
+                    hint="Set MLFLOW_TRACKING_URI, for example to sqlite:///mlflow.db",
+                ) from error
 
 
 def make_trackers(
-    names: Sequence[str], run: RunFolder, settings: Mapping[str, Any]
-) -> list[keras.callbacks.Callback]:
+    names: Sequence[str], run: RunFolder, settings: Mapping[str, Any], notice: Callable[[str], None]
+) -> list[Tracker]:
     """Return a Keras callback for each tracker.
 
     Args:
         names: Names of trackers.
         run: The run.
         settings: The run's configuration.
+        notice: Takes a sentence that the user should read.
     """
-    return [TRACKERS[name](run, settings) for name in names]
+    return [TRACKERS[name](run, settings, notice) for name in names]
 
 
-def _tensorboard(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks.Callback:
+class Tracker(Protocol):
+    """A Keras callback that is also told when a training ends before its time."""
+
+    def broken_off(self) -> None:
+        """Take that the training has stopped or failed; it may be gone on with."""
+
+
+def _tensorboard(run: RunFolder, settings: Mapping[str, Any], notice: Callable[[str], None]) -> Tracker:
     import keras
     import tensorflow as tf
 
@@ -64,12 +77,15 @@ def _tensorboard(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks
             self.writer.flush()
 
         def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+            self.broken_off()
+
+        def broken_off(self) -> None:
             self.writer.close()
 
     return TensorBoardTracker(run.path / TENSORBOARD_FOLDER)
 
 
-def _mlflow(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks.Callback:
+def _mlflow(run: RunFolder, settings: Mapping[str, Any], notice: Callable[[str], None]) -> Tracker:
     import keras
 
     mlflow = require("mlflow", extra="mlflow", purpose="--mlflow")
@@ -77,7 +93,23 @@ def _mlflow(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks.Call
     class MlflowTracker(keras.callbacks.Callback):
         """Sends settings and each epoch's numbers to one MLflow run, whatever the number of processes."""
 
+        def __init__(self) -> None:
+            super().__init__()
+            self.lost = False
+
         def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+            self._send(self._start)
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            self._send(lambda: mlflow.log_metrics(dict(logs or {}), step=epoch + 1))
+
+        def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+            self._send(mlflow.end_run)
+
+        def broken_off(self) -> None:
+            self._send(lambda: mlflow.end_run("KILLED"))
+
+        def _start(self) -> None:
             if (run.path / MLFLOW_FILE).exists():
                 mlflow.start_run(run_id=run.document(MLFLOW_FILE)["run_id"])
                 return
@@ -88,16 +120,19 @@ def _mlflow(run: RunFolder, settings: Mapping[str, Any]) -> keras.callbacks.Call
                     mlflow.log_params({f"{section}.{key}": value for key, value in values.items()})
             mlflow.log_param("recipe", settings["recipe"])
 
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-            mlflow.log_metrics(dict(logs or {}), step=epoch + 1)
-
-        def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-            mlflow.end_run()
+        def _send(self, action: Callable[[], Any]) -> None:
+            # A training must not end because a server of logs cannot be reached.
+            try:
+                if not self.lost:
+                    action()
+            except mlflow.exceptions.MlflowException as error:
+                self.lost = True
+                notice(f"Warning: MLflow failed, and the training goes on without it: {describe(error)}")
 
     return MlflowTracker()
 
 
-TRACKERS: Mapping[str, Callable[[RunFolder, Mapping[str, Any]], Any]] = {
+TRACKERS: Mapping[str, Callable[[RunFolder, Mapping[str, Any], Callable[[str], None]], Tracker]] = {
     "tensorboard": _tensorboard,
     "mlflow": _mlflow,
 }

@@ -263,6 +263,9 @@ class _Training:
             self.listener.notice(notice)
         source = self._source(model, images, hardware, stop)
         plan = phases(self.config, pretrained=pretrained)
+        trackers = make_trackers(
+            self.run.resolved()["trackers"], self.run, self.config.as_dict(), self.listener.notice
+        )
         loop = Loop(
             self.run,
             self.config,
@@ -271,7 +274,7 @@ class _Training:
             loss=loss,
             hardware=hardware,
             callbacks=[c for plugin in registry().plugins for c in plugin.callbacks(self.run.path)]
-            + make_trackers(self.run.resolved()["trackers"], self.run, self.config.as_dict()),
+            + trackers,
             listener=self.listener,
             stop=stop,
         )
@@ -289,7 +292,12 @@ class _Training:
             }
         )
         self.in_loop = True
-        state = loop.carry_out()
+        try:
+            state = loop.carry_out()
+        except BaseException:
+            for tracker in trackers:
+                tracker.broken_off()
+            raise
         assert state.best.epoch is not None
         source.model.set_weights(loop.store.best(state.best.epoch))
         self._write_model(model)
@@ -372,7 +380,7 @@ class _Training:
 
         self.run.write_history(state.history)
         try:
-            draw_curves(state.history, self.run.path / CURVES_FILE)
+            draw_curves(state.history, self.run.path / CURVES_FILE, best=result.best_epoch)
         except (OSError, ValueError) as error:
             self.listener.notice(f"The learning curves could not be drawn: {describe(error)}")
         split = self.cases.split
