@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from skinzoo.errors import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +85,23 @@ def canonical(text: str, abbreviations: Mapping[str, str]) -> str:
 def normalise(text: str) -> bytes:
     """Return the form in which terms are compared."""
     return text.encode("utf-8", "surrogatepass").strip().lower()
+
+
+def outside(name: str, text: str, terms: Sequence[str]) -> str | None:
+    """Return what is to be said of a term that a model was not trained on; None where it was.
+
+    Args:
+        name: The property's name.
+        text: What was given.
+        terms: The model's vocabulary.
+    """
+    if normalise(text) in {b"", *(term.encode() for term in terms)}:
+        return None
+    hint = did_you_mean(text.strip(), terms)
+    return (
+        f"`{name}` '{text[:60]}' is outside the model's vocabulary, so the model takes it for a term that it "
+        f"was not trained on.{f' {hint}' if hint else ''}"
+    )
 
 
 def _text(value: object) -> str:

@@ -60,6 +60,32 @@ def sample_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A run of seconds on the built-in sample, made once a session; read only."""
+    import skinzoo
+    from skinzoo.config import make_config
+    from skinzoo.training.trainer import train
+
+    settings = (
+        "data.dataset=sample", "data.options.images=90", "data.protocol_options.folds=3",
+        "training.batch_size=8", "training.epochs=1",
+    )  # fmt: skip
+    home = tmp_path_factory.mktemp("tiny-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKINZOO_HOME", str(home))
+        run = train(make_config("cnn", assignments=list(settings)), name="tiny").run
+        return skinzoo.load_run(run)
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tiny_run, tmp_path_factory):
+    """The version folder of an export of `tiny_run`, `<base>/tiny/1`; read only."""
+    from skinzoo.export.of_run import export_run
+
+    return export_run(tiny_run, tmp_path_factory.mktemp("exports"), name="tiny", version=1).path
+
+
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path_factory, monkeypatch):
     """Keep caches, runs and settings of the person who runs the tests out of them."""

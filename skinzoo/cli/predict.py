@@ -224,11 +224,17 @@ def _predict(predictor: Predictor, source: Source, file: ResultFile | None, form
 def _table(results: list[Result], *, calibrated: bool) -> None:
     columns = ["case", "class", "probability", *(["calibrated"] if calibrated else []), "note"]
     rows = []
+    # Names alone are easier to read than paths, where they tell the images apart.
+    shown = {one.id: Path(one.id).name for one in results}
+    if len(set(shown.values())) < len(shown):
+        shown = {}
     for one in results:
         top = max(one.probabilities, default=0.0)
         scaled = [f"{max(one.calibrated, default=0.0):.4f}" if one.ok else ""] if calibrated else []
         note = one.error or " ".join([*(["Too unsure to answer."] if one.abstain else []), *one.warnings])
-        rows.append([one.id, one.predicted_class, f"{top:.4f}" if one.ok else "", *scaled, note])
+        rows.append(
+            [shown.get(one.id, one.id), one.predicted_class, f"{top:.4f}" if one.ok else "", *scaled, note]
+        )
     render.table(columns, rows, right=["probability", "calibrated"], wrap=["case", "note"])
 
 

@@ -92,7 +92,7 @@ def call_error(error: grpc.RpcError, server: str, *, timeout: float) -> CallErro
     """
     code: grpc.StatusCode = error.code()
     details = " ".join(str(error.details() or "").split())
-    message, hint = _meaning(code, details, server, timeout)
+    message, hint = _meaning(code, details.rstrip(".") or "no reason", server, timeout)
     return CallError(code, details, message, hint)
 
 
@@ -112,7 +112,7 @@ def _meaning(code: grpc.StatusCode, details: str, server: str, timeout: float) -
         )
     if code is grpc.StatusCode.UNAVAILABLE:
         return (
-            f"The server '{server}' must be available. Received: {details or 'no answer'}",
+            f"The server '{server}' must be available. Received: {details}.",
             "Check host and port, or start a server with: skinzoo serve",
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -121,13 +121,13 @@ def _meaning(code: grpc.StatusCode, details: str, server: str, timeout: float) -
             "Give it more time with --timeout, or less to do with --batch.",
         )
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return f"The server '{server}' must have what was asked for. Received: {details}", None
+        return f"The server '{server}' must have what was asked for. Received: {details}.", None
     if code is grpc.StatusCode.NOT_FOUND:
         return (
-            f"The server '{server}' must have the model. Received: {details}",
+            f"The server '{server}' must have the model. Received: {details}.",
             "Check --model, --version and --label.",
         )
-    return f"The server '{server}' must answer. Received: {code.name} {details}", None
+    return f"The server '{server}' must answer. Received: {code.name}, {details}.", None
 
 
 def _speaks_no_grpc(details: str) -> bool:

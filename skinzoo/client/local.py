@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from skinzoo.client.options import ClientOptions
 from skinzoo.errors import DataError, ModelError
 from skinzoo.export.names import AGE, IMAGE_BYTES, LOCALIZATION, SAVED_MODEL_FILE, SERVING, SEX
 from skinzoo.ordered import in_order
+from skinzoo.vocabulary import outside
 
 if TYPE_CHECKING:
     from skinzoo.runs import Run
@@ -65,7 +68,17 @@ class LocalPredictor(ABC):
                 return [Result(error=error.message).of(cases[0])]
             middle = len(cases) // 2
             return self._classified(cases[:middle]) + self._classified(cases[middle:])
-        return [result.of(case) for result, case in zip(found, cases, strict=True)]
+        return [
+            replace(result, warnings=self._warnings(case)).of(case)
+            for result, case in zip(found, cases, strict=True)
+        ]
+
+    def _warnings(self, case: ReadyCase) -> tuple[str, ...]:
+        told = (
+            outside(SEX, case.sex, self.model.sex),
+            outside(LOCALIZATION, case.localization, self.model.localization),
+        )
+        return tuple(text for text in told if text is not None)
 
 
 class RunPredictor(LocalPredictor):
@@ -90,11 +103,16 @@ class RunPredictor(LocalPredictor):
         )
 
     def _answers(self, cases: Sequence[ReadyCase]) -> list[Result]:
+        from skinzoo.runs import UnknownTermWarning
+
         rows = [
             {"image": one.image, "age": one.age, "sex": one.sex, "localization": one.localization}
             for one in cases
         ]
-        probabilities = self._run.predict(rows, batch_size=len(rows)).to_numpy()
+        with warnings.catch_warnings():
+            # Each result says so itself.
+            warnings.simplefilter("ignore", UnknownTermWarning)
+            probabilities = self._run.predict(rows, batch_size=len(rows)).to_numpy()
         classes = self.model.classes
         return [
             Result(

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 
 from skinzoo.data.images import MAX_PIXELS, TooManyPixelsError, inspect_bytes
-from skinzoo.errors import DataError, did_you_mean
+from skinzoo.errors import DataError
 from skinzoo.export.card import Card
 from skinzoo.export.names import (
     ABSTAIN,
@@ -29,10 +29,9 @@ from skinzoo.export.names import (
 from skinzoo.serving.servable import Servable
 from skinzoo.serving.status import RpcError
 from skinzoo.v1 import lesion_classifier_pb2 as pb
-from skinzoo.vocabulary import AGE_RANGE, normalise
+from skinzoo.vocabulary import AGE_RANGE, outside
 
 OUTPUTS = (PROBABILITIES, CALIBRATED, ABSTAIN)
-_SHOWN = 60
 # The whole request is to be tried again, or has no one left who waits for it.
 _OF_THE_SERVER = frozenset(
     {
@@ -108,19 +107,11 @@ def check_case(case: pb.Case, limits: Limits) -> None:
 
 def warnings_of(case: pb.Case, card: Card) -> list[str]:
     """Return what is to be said about a case that can be used."""
-    found = []
-    for name, value, terms in (
-        (SEX, case.sex, card.sex),
-        (LOCALIZATION, case.localization, card.localization),
-    ):
-        known = {b"", *(term.encode() for term in terms)}
-        if terms and normalise(value) not in known:
-            hint = did_you_mean(value.strip(), terms)
-            found.append(
-                f"`{name}` '{value[:_SHOWN]}' is outside the model's vocabulary, so the model takes it for a "
-                f"term that it was not trained on.{f' {hint}' if hint else ''}"
-            )
-    return found
+    told = (
+        outside(SEX, case.sex, card.sex) if card.sex else None,
+        outside(LOCALIZATION, case.localization, card.localization) if card.localization else None,
+    )
+    return [text for text in told if text is not None]
 
 
 def answer(
