@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +40,14 @@ def main(request: Path, result: Path) -> None:
         write_json(result, {**row, "stage": stage, "error": " ".join(describe(error).split())[:300]})
 
 
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone, which closes our standard input."""
+    # Not through sys.stdin, whose lock a waiting thread would hold while the interpreter shuts down.
+    os.read(0, 1)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     main(Path(sys.argv[1]), Path(sys.argv[2]))

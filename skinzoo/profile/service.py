@@ -78,18 +78,22 @@ def measure_in_child(variant: str, settings: ProfileSettings) -> dict[str, Any]:
         request, result = Path(folder, "request.json"), Path(folder, "row.json")
         write_json(request, {"variant": variant, "settings": settings.to_dict()})
         with Path(folder, "log").open("w+b") as log:
-            try:
-                code: int | None = subprocess.run(
-                    [sys.executable, "-m", "skinzoo.profile.child", str(request), str(result)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    timeout=settings.timeout,
-                    env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
-                    check=False,
-                ).returncode
-            except subprocess.TimeoutExpired:
-                code = None
+            with subprocess.Popen(
+                [sys.executable, "-m", "skinzoo.profile.child", str(request), str(result)],
+                # Its end tells the child that this process is gone.
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
+            ) as process:
+                code: int | None = None
+                try:
+                    code = process.wait(settings.timeout)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                except BaseException:
+                    process.kill()
+                    raise
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
             last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
         row: dict[str, Any] = {"variant": variant, "stage": "start", "error": None}

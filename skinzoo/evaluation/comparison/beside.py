@@ -79,7 +79,7 @@ class Costs:
 def published_for(entry: Entry, metric: str) -> tuple[Published, ...]:
     """Return the papers' numbers for a run's variant and a metric, the headline first."""
     name = entry.provenance["variant"]
-    if name not in registry().names(VariantSpec.kind):
+    if entry.ensemble or name not in registry().names(VariantSpec.kind):
         return ()
     found = []
     for result in registry().get(VariantSpec, name).published:
@@ -123,6 +123,10 @@ def costs_of(entry: Entry, profiles: Sequence[Profile]) -> tuple[Costs, str]:
     """
     parameters = entry.card.get("parameters", {}).get("total")
     chosen = entry.card.get("variant", {})
+    if not profiles:
+        return Costs(parameters=parameters), ""
+    if entry.ensemble:
+        return Costs(parameters=parameters), "it is an ensemble and profiles are of single networks"
     nearest: Mapping[str, Any] | None = None
     for profile in profiles:
         for row in profile.measured.values():
@@ -140,8 +144,6 @@ def costs_of(entry: Entry, profiles: Sequence[Profile]) -> tuple[Costs, str]:
                     device=place,
                 ), ""
             nearest = {name: row["built"].get(name) for name in different}
-    if not profiles:
-        return Costs(parameters=parameters), ""
     if nearest is None:
         reason = f"its variant {entry.provenance['variant']} was not profiled"
     else:

@@ -67,6 +67,11 @@ class Entry:
         return str(self.provenance["protocol"])
 
     @property
+    def ensemble(self) -> bool:
+        """Whether it is several networks, for which neither papers nor profiles have a number."""
+        return bool(self.card.get("ensemble"))
+
+    @property
     def external(self) -> bool:
         """Whether the cases are not of the run's own data."""
         return self.protocol == EXTERNAL

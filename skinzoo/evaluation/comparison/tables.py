@@ -72,7 +72,7 @@ def cost_grid(group: Group, *, brief: bool = False) -> Grid:
                 str(row.entry.provenance["variant"]),
                 str(row.entry.provenance["recipe"]),
                 f"{size} px" if size else _UNKNOWN,
-                str(row.entry.card.get("seed", _UNKNOWN)),
+                _UNKNOWN if (seed := row.entry.card.get("seed")) is None else str(seed),
                 f"{costs.parameters:,}" if costs.parameters is not None else _UNKNOWN,
                 f"{costs.flops / 1e9:.3g}" if costs.flops is not None else _UNKNOWN,
                 f"{1000 * costs.latency:.3g}" if costs.latency is not None else _UNKNOWN,
