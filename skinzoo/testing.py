@@ -205,6 +205,12 @@ def check_attention(name: str) -> None:
             values = np.asarray(keras.ops.cast(amap, "float32"))
             _require(values.shape == features.shape[:3], f"{name}: the map must be {features.shape[:3]}")
             _require(bool(np.isfinite(values).all() and (values >= 0).all()), f"{name}: the map must be >= 0")
+            if (head_maps := getattr(layer, "head_maps", None)) is not None:
+                heads = np.asarray(head_maps(keras.ops.cast(features, layer.variable_dtype)), "float32")
+                _require(
+                    heads.ndim == 4 and heads.shape[:3] == values.shape and bool((heads >= 0).all()),
+                    f"{name}: `head_maps` must return {values.shape} and the heads, >= 0",
+                )
             _check_config(layer)
             image = keras.Input(features.shape[1:])
             trained = keras.Model(image, keras.layers.Flatten()(layer(image)[0]), name=name)

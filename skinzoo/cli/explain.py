@@ -209,7 +209,7 @@ def _print_agreement(agreement: Agreement) -> None:
 
 
 def _print_sanity(sanity: Sanity) -> None:
-    from skinzoo.explain.report import sanity_findings, title_of
+    from skinzoo.explain.report import rounded, sanity_findings, title_of
 
     methods = list(sanity.repeated)
     render.line()
@@ -219,7 +219,7 @@ def _print_sanity(sanity: Sanity) -> None:
         [
             [
                 step.name if i else "nothing (trained)",
-                *("-" if (value := step.spearman[m]) is None else f"{value:.2f}" for m in methods),
+                *(rounded(step.spearman[m]) for m in methods),
                 f"{step.probability:.2f}",
             ]
             for i, step in enumerate(sanity.cascade)

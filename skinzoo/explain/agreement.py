@@ -6,8 +6,8 @@ Maps are enlarged to the model's square, bilinear as overlays show them, and jud
 * pointing game: whether its greatest value does (Zhang et al. 2018, without tolerance; where several pixels
   share the greatest value, the share of them that does);
 * IoU: intersection over union of the lesion and the pixels at or above a threshold, with the map stretched
-  to 0..1. "At the best threshold of all" takes one threshold for all images, the one with the greatest mean;
-  "at each image's best" takes another one for each, which no one can know without the mask.
+  to 0..1. "One threshold for all" is the one with the greatest mean over the images; "each image's best" takes
+  another one for each, which no one can know without the mask.
 
 Beside the methods stand two maps that have seen nothing: a uniform one, whose share is the lesion's area, and
 one that falls off from the image's centre, as dermoscopic images have the lesion in their middle.
@@ -33,10 +33,10 @@ CENTRE_WIDTH = 0.25
 SHARE, POINTING, IOU, IOU_EACH, GAIN = "share", "pointing", "iou", "iou_each", "gain"
 SCORES = {
     SHARE: "share inside the lesion",
-    GAIN: "share, minus the uniform map's",
+    GAIN: "share above the uniform map",
     POINTING: "pointing game",
-    IOU: "IoU at the best threshold of all",
-    IOU_EACH: "IoU at each image's best",
+    IOU: "IoU, one threshold for all",
+    IOU_EACH: "IoU, each image's best",
 }
 
 
@@ -78,7 +78,7 @@ class MethodAgreement:
 
     Args:
         scores: By name, those of `SCORES`.
-        threshold: The best threshold of all.
+        threshold: The one threshold for all that is best.
         iou: Mean IoU at each of `THRESHOLDS`.
         empty: Images whose map is 0 everywhere: they have no share and do not point, so these means leave
             them out. A Grad-CAM is empty where nothing speaks for the class.

@@ -105,6 +105,11 @@ def with_interval(value: float | None, interval: Interval | None, digits: int = 
     return f"{value:.{digits}f}{spread}"
 
 
+def rounded(value: float | None) -> str:
+    """Return a similarity with two digits; `-` where it is undefined, and no minus before a zero."""
+    return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
 def agreement_grids(agreement: Agreement) -> list[Grid]:
     """Return the tables of the agreement with lesion masks."""
     methods = agreement.methods
@@ -115,7 +120,7 @@ def agreement_grids(agreement: Agreement) -> list[Grid]:
         ]
         for key in SCORES
     ]
-    rows.append(["best threshold of all", *(f"{one.threshold:.2f}" for one in methods.values())])
+    rows.append(["the one threshold", *(f"{one.threshold:.2f}" for one in methods.values())])
     images = f"{agreement.images:,} image" + ("s" if agreement.images != 1 else "")
     grids = [
         Grid(
@@ -157,7 +162,7 @@ def sanity_grids(sanity: Sanity) -> list[Grid]:
         return [
             [
                 name,
-                *("-" if (value := measure(step)[m]) is None else f"{value:.2f}" for m in methods),
+                *(rounded(measure(step)[m]) for m in methods),
                 f"{step.probability:.2f}",
             ]
             for name, step in zip(names, steps, strict=True)

@@ -50,7 +50,8 @@ def masks(trained, photos, tmp_path_factory):
     for number, (name, path) in enumerate(photos.items()):
         if number % 3 == 2:
             continue
-        width, height = Image.open(path).size
+        with Image.open(path) as image:
+            width, height = image.size
         mask = np.zeros((height, width), np.uint8)
         if number:
             mask[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 255
@@ -91,7 +92,8 @@ def test_given_images_with_their_metadata(invoke, at_home, photos, tmp_path):
     assert found["agreement"] is None and found["sanity"] is None
     figures = sorted(path.name for path in (tmp_path / "a" / "figures").iterdir())
     assert figures == [f"{path.stem}.png" for path in paths]
-    picture = np.asarray(Image.open(tmp_path / "a" / "figures" / figures[0]).convert("RGB"))
+    with Image.open(tmp_path / "a" / "figures" / figures[0]) as image:
+        picture = np.asarray(image.convert("RGB"))
     assert picture.shape[1] > 600 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 200
 
 
