@@ -130,12 +130,16 @@ def _short(config: RunConfig, given: set[str]) -> tuple[RunConfig, bool]:
     # Networks for small images are small, and a step of theirs takes a fraction of the time.
     size = prepare.resolve(config).image_size
     epochs = max(SAMPLE_EPOCHS, round(SAMPLE_EPOCHS * (SAMPLE_SIZE / size) ** 2))
-    if "training.epochs" in given or training.epochs <= epochs:
+    if "training.epochs" in given:
         return config, False
-    changes: dict[str, Any] = {"epochs": epochs, "head_epochs": min(training.head_epochs, 1)}
+    shortened = epochs < training.epochs
+    changes: dict[str, Any] = {}
+    if shortened:
+        changes = {"epochs": epochs, "head_epochs": min(training.head_epochs, 1)}
+    # Numbers that are meant for the size of real data.
     if "training.steps_per_epoch" not in given:
         changes["steps_per_epoch"] = None
     config = config.changed("training", **changes)
     if config.balance.per_class is not None and "balance.per_class" not in given:
         config = config.changed("balance", per_class=None)
-    return config, True
+    return config, shortened

@@ -121,11 +121,11 @@ def _mlflow(run: RunFolder, settings: Mapping[str, Any], notice: Callable[[str],
             mlflow.log_param("recipe", settings["recipe"])
 
         def _send(self, action: Callable[[], Any]) -> None:
-            # A training must not end because a server of logs cannot be reached.
+            # A training must not end because of its log, whatever a server or its client raises.
             try:
                 if not self.lost:
                     action()
-            except mlflow.exceptions.MlflowException as error:
+            except Exception as error:
                 self.lost = True
                 notice(f"Warning: MLflow failed, and the training goes on without it: {describe(error)}")
 

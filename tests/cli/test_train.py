@@ -47,6 +47,7 @@ def same_home(home, isolated_home, monkeypatch):
         (("cnn", "--set", "loss.options.power=-1"), 2, "`power` must be finite, at least 0"),
         (("cnn", "--recipe", "focal_resnet50", "--set", "loss.options.gamma=x"), 2, "must be a number"),
         (("cnn", "--recipe", "paper", "--set", "loss.class_weights=counts"), 2, "Received: 'counts'"),
+        (("cnn", "--verbose"), 2, "--verbose must come with --dry-run"),
         (("cnn", "--json"), 2, "--json must come with --dry-run"),
         (("--resume", "latest", "--epochs", "3"), 2, "--resume must come alone"),
         (("--resume", "nothing"), 2, "There are no runs"),
@@ -93,7 +94,28 @@ def test_a_dry_run_prints_all_and_trains_nothing(cli, home, tmp_path):
     assert plan["settings"]["training"]["epochs"] == 2
     assert plan["parameters"] == 198_011
     assert plan["seconds_per_step"] > 0
+    assert plan["feature_seconds"] is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_shows_the_summary_and_what_was_changed(cli):
+    result = cli("train", "cnn", *TINY, "--recipe", "frozen", "--dry-run", columns=80)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("recipe   frozen (hash ")
+    assert "of it to" in result.stdout, "the time for computing features"
+    summary, _, changes = result.stdout.partition("changed in frozen")
+    assert "steps    2 epochs of 4 steps" in summary
+    changed = [
+        line.split()[0] for line in changes.splitlines()[2:] if line.startswith(("data.", "training."))
+    ]
+    assert changed == [
+        "data.dataset",
+        "data.options",
+        "data.protocol_options",
+        "training.epochs",
+        "training.batch_size",
+    ]
+    assert "--verbose" in changes.splitlines()[-1]
 
 
 def test_mlflow_is_an_extra(cli):

@@ -76,3 +76,62 @@ def test_reestimated_statistics_close_the_gap(model, blobs):
 def test_a_momentum_that_is_lower_already_stays(model):
     override_momentum(model, 0.9999)
     assert [layer.momentum for layer in batch_normalisations(model)] == [MOBILENET_MOMENTUM]
+
+
+CLASSES, IMAGES, IMAGE_SIZE, IMAGE_STEPS = 3, 48, 32, 30
+
+
+@pytest.fixture(scope="module")
+def coloured():
+    """Images of three colours with noise, as the model takes them, and their labels."""
+    random = np.random.default_rng(0)
+    labels = np.arange(IMAGES) % CLASSES
+    colours = np.array([[170, 90, 90], [90, 170, 90], [90, 90, 170]])[labels]
+    pixels = colours[:, None, None, :] + random.integers(-60, 60, (IMAGES, IMAGE_SIZE, IMAGE_SIZE, 3))
+    unknown = np.ones(IMAGES, np.int32)
+    age = np.full(IMAGES, np.nan, np.float32)
+    inputs = {"image": pixels.astype(np.uint8), "age": age, "sex": unknown, "localization": unknown}
+    return inputs, np.eye(CLASSES, dtype=np.float32)[labels]
+
+
+def fine_tuned_mobilenet(coloured, prepare):
+    """Return the accuracies of training and validation on the same images, after some steps."""
+    import skinzoo
+
+    keras.utils.set_random_seed(0)
+    model = skinzoo.create_model(
+        "mobilenetv2",
+        classes=CLASSES,
+        image_size=IMAGE_SIZE,
+        attention="none",
+        fusion="image_only",
+        pooling="gap",
+    )
+    assert {layer.momentum for layer in batch_normalisations(model)} == {MOBILENET_MOMENTUM}
+    prepare(model)
+    model.compile(
+        keras.optimizers.Adam(0.001), "categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+    )
+    inputs, labels = coloured
+    for step in range(IMAGE_STEPS):
+        if step == IMAGE_STEPS - 10:
+            model.reset_metrics()
+        logs = model.train_on_batch(inputs, labels, return_dict=True)
+    return logs["accuracy"], validation_accuracy(model, inputs, labels)
+
+
+def test_the_statistics_of_a_mobilenet_lag_behind_its_fine_tuning(coloured):
+    training, validation = fine_tuned_mobilenet(coloured, lambda model: None)
+    assert training > 0.95
+    assert validation < 0.5, "on the very images of the training"
+
+
+def test_the_momentum_of_the_recipe_lets_them_follow(coloured):
+    from skinzoo.config import make_config
+
+    chosen = make_config("mobilenetv2", recipe="default").training
+    assert chosen.batch_norm == "momentum"
+    momentum = chosen.batch_norm_momentum
+    training, validation = fine_tuned_mobilenet(coloured, lambda model: override_momentum(model, momentum))
+    assert training > 0.95
+    assert validation > 0.9

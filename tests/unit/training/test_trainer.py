@@ -375,6 +375,20 @@ def test_a_plan_says_what_would_be(tiny):
     assert not plan.steps_are_estimated
 
 
+def test_a_plan_times_features_and_the_steps_on_them_apart(tiny):
+    whole, frozen = make_plan(tiny()), make_plan(tiny(recipe="frozen"))
+    assert whole.feature_seconds is None
+    assert frozen.feature_seconds > 0
+    assert frozen.trainable < whole.trainable
+    assert frozen.parameters == whole.parameters
+    assert frozen.hours * 3600 > frozen.feature_seconds + 0.9 * 3 * frozen.steps * frozen.seconds_per_step
+    assert frozen.changes["training.batch_size"] == 8
+    assert set(frozen.changes) == {
+        *("data.dataset", "data.options", "data.protocol_options"),
+        *("training.epochs", "training.batch_size"),
+    }
+
+
 def test_a_plan_estimates_the_steps_of_synthetic_balancing(tiny):
     plan = make_plan(tiny("balance.method=smote"))
     largest = max(prepare.read_cases(tiny()).training_counts())
