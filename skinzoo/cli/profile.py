@@ -93,7 +93,7 @@ def profile(
     }
     choices: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     names = _names(variants, choices | {"classes": classes})
-    from skinzoo.profile.record import ratios
+    from skinzoo.profile.record import check_ratio, ratios, read_profile
     from skinzoo.profile.request import ProfileSettings
     from skinzoo.profile.service import profile as service
     from skinzoo.profile.tables import ratio_line, render_markdown
@@ -108,6 +108,9 @@ def profile(
         precision=precision,
         choices=choices | {"classes": classes},
     )
+    if ratio:
+        kept = read_profile(to).measured if to is not None and to.exists() and not anew else {}
+        check_ratio(*ratio, {*names, *kept})
     found = service(names, settings, to=to, anew=anew, began=_began, measured=_measured)
     ratio_of = ratios(found.rows, *ratio) if ratio else None
     lines = [ratio_line(ratio_of, *ratio)] if ratio and ratio_of is not None else []
@@ -129,7 +132,7 @@ def _names(variants: list[str] | None, choices: dict[str, Any]) -> list[str]:
     if variants is None or not variants:
         return registry().names(VariantSpec.kind)
     # What can be wrong without Keras is said before anything is measured.
-    return [resolve_variant(name, **choices).name for name in variants]
+    return list(dict.fromkeys(resolve_variant(name, **choices).name for name in variants))
 
 
 def _began(name: str, number: int, count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,18 +169,27 @@ def ratios(rows: Sequence[Mapping[str, Any]], first: str, second: str) -> dict[s
         UsageError: There is no row of one of them.
     """
     by_name = {row["variant"]: row for row in rows}
-    missing = [name for name in (first, second) if name not in by_name]
+    check_ratio(first, second, by_name)
+    found: dict[str, float | None] = {}
+    for name in COSTS:
+        one, other = (cost(by_name[variant], name) for variant in (first, second))
+        found[name] = other / one if one and other is not None else None
+    return found
+
+
+def check_ratio(first: str, second: str, variants: Collection[str]) -> None:
+    """Check that two variants are among those of a profile.
+
+    Raises:
+        UsageError: One of them is not.
+    """
+    missing = [name for name in (first, second) if name not in variants]
     if missing:
         raise UsageError(
             f"--ratio must name two variants of the profile. Received: {', '.join(missing)}, of which there "
             "is no row.",
             hint=f"Measure it too: skinzoo profile {first} {second} --ratio {first} {second}",
         )
-    found: dict[str, float | None] = {}
-    for name in COSTS:
-        one, other = (cost(by_name[variant], name) for variant in (first, second))
-        found[name] = other / one if one and other is not None else None
-    return found
 
 
 def _conditions(environment: Mapping[str, Any]) -> dict[str, Any]:

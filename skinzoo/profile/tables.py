@@ -144,7 +144,7 @@ def _published_accuracy(variant: str) -> str:
 
 
 def _host_memory(memory: Mapping[str, Any]) -> int:
-    found = [memory[stage]["host"] for stage in ("training", "inference", "before") if stage in memory]
+    found = [memory[stage]["host"] for stage in ("training", "inference") if stage in memory]
     return found[0] or 0 if found else 0
 
 

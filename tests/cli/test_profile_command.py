@@ -47,6 +47,7 @@ def test_a_variant_that_fails_is_named_behind_the_table(invoke, costs):
         (["cnnn"], 4, "Did you mean 'cnn'"),
         (["cnn", "--to", "a.csv"], 2, "must end in .json"),
         (["cnn", "--anew"], 2, "--anew must come with --to"),
+        (["cnn", "--ratio", "cnn", "resnet50"], 2, "resnet50, of which there is no row"),
         (["cnn", "--batch", "0"], 2, "`batch` must be at least 1"),
         (["cnn", "--precision", "half"], 2, "`precision` must be one of"),
         (["cnn", "--fusion", "mlpp"], 4, "Did you mean 'mlp'"),
