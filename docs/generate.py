@@ -41,6 +41,33 @@ def variants() -> str:
     return table(["variant", "backbone", "pixels", "parameters", "published results"], rows)
 
 
+def protocols() -> str:
+    """Return every protocol."""
+    from skinzoo.data.protocols import PROTOCOLS
+
+    rows = [
+        [
+            f"`{one.name}`",
+            one.title,
+            ", ".join(f"`{key}={value}`" for key, value in one.options.items()),
+            "**leaky**" if one.leaky else "",
+            one.source,
+        ]
+        for one in PROTOCOLS.values()
+    ]
+    return table(["protocol", "what it does", "options", "", "source"], rows)
+
+
+def recipes() -> str:
+    """Return every recipe."""
+    from skinzoo.registry import registry
+    from skinzoo.specs import RecipeSpec
+
+    parts = registry()
+    specs = [parts.get(RecipeSpec, name) for name in parts.names(RecipeSpec.kind)]
+    return table(["recipe", "what it is"], [[f"`{one.name}`", one.title] for one in specs])
+
+
 def results() -> str:
     """Return the results on real images, the newest protocol's names as they stand in the files."""
     rows = []
@@ -110,6 +137,19 @@ def ablation() -> str:
     )
 
 
+def cli() -> str:
+    """Return every command with its options."""
+    import click
+    from typer.cli import get_docs_for_click
+    from typer.main import get_command
+
+    from skinzoo.cli.app import app
+
+    command = get_command(app)
+    with click.Context(command, info_name="skinzoo") as context:
+        return get_docs_for_click(obj=command, ctx=context, name="skinzoo").strip() + "\n"
+
+
 def kept() -> Iterator[tuple[Path, dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """Yield each kept run's folder, card, evaluation and how it was made."""
     for made in sorted(RESULTS.glob("*/result.json")):
@@ -135,9 +175,12 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 GENERATORS: dict[str, Callable[[], str]] = {
     "variants": variants,
+    "protocols": protocols,
+    "recipes": recipes,
     "results": results,
     "commands": commands,
     "ablation": ablation,
+    "cli": cli,
 }
 
 
