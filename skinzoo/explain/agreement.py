@@ -6,8 +6,8 @@ Maps are enlarged to the model's square, bilinear as overlays show them, and jud
 * pointing game: whether its greatest value does (Zhang et al. 2018, without tolerance; where several pixels
   share the greatest value, the share of them that does);
 * IoU: intersection over union of the lesion and the pixels at or above a threshold, with the map stretched
-  to 0..1. "One threshold for all" is the one with the greatest mean over the images; "each image's best" takes
-  another one for each, which no one can know without the mask.
+  to 0..1. "One threshold for all" is the one with the greatest mean over the images; "each image's best"
+  takes another one for each, which no one can know without the mask.
 
 Beside the methods stand two maps that have seen nothing: a uniform one, whose share is the lesion's area, and
 one that falls off from the image's centre, as dermoscopic images have the lesion in their middle.

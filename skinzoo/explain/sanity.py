@@ -171,7 +171,9 @@ def randomised_layers(model: Any) -> list[tuple[str, list[Any]]]:
     backbone is, takes several steps.
     """
     found: list[tuple[str, list[Any]]] = []
-    for layer in sorted(model.layers[::-1], key=_nested):
+    ordered = list(reversed(model.layers))
+    ordered.sort(key=_nested)
+    for layer in ordered:
         inner = [one for one in _leaves(layer) if one.weights]
         if not inner:
             continue
