@@ -37,7 +37,7 @@ def check_settings(config: RunConfig, trackers: Sequence[str] = (), *, begun: bo
         DataError: A split that cannot be read.
         ModelError: Weights that cannot be had.
     """
-    check_trackers(trackers)
+    check_trackers(trackers, reach=not begun)
     prepare.resolve(config)
     if not begun:
         _check_data(config)
