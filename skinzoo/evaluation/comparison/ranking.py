@@ -8,12 +8,12 @@ from typing import Any
 
 from skinzoo import __version__
 from skinzoo.data.table import PARTS
-from skinzoo.errors import DataError, ModelError, UsageError, one_of
+from skinzoo.errors import ModelError, UsageError, one_of
 from skinzoo.evaluation.comparison.beside import Costs, Published, costs_of, deviations, published_for
+from skinzoo.evaluation.comparison.differences import Differences
 from skinzoo.evaluation.comparison.entries import EXTERNAL, Entry, Left
 from skinzoo.evaluation.definitions import OVERALL_BY_NAME
-from skinzoo.evaluation.intervals import DRAWS, Difference, Interval, compare
-from skinzoo.evaluation.predictions import Predictions, read_predictions
+from skinzoo.evaluation.intervals import DRAWS, Difference, Interval
 from skinzoo.profile.record import Profile
 from skinzoo.registry import registry
 from skinzoo.specs import MetricSpec
@@ -23,7 +23,6 @@ ACROSS = (
     "These runs stand on different splits: a score of one split says nothing beside a score of another. "
     "Ranks and differences hold within a split."
 )
-_FITS = 1e-6
 _FORMAT = 1
 
 
@@ -225,7 +224,7 @@ def rank_runs(
     if len(groups) > 1 and not across_splits:
         raise _different_splits(groups)
     higher = _higher_is_better(by)
-    work = _Differences(by, draws, sum(len(group) - 1 for group in groups.values()), progress)
+    work = Differences(by, draws, sum(len(group) - 1 for group in groups.values()), progress)
     ranked = [_group(group, by, higher, profiles, work) for group in groups.values()]
     # Honest splits come first, then those with the most runs.
     ranked.sort(key=lambda group: (bool(group.marks), -len(group.rows)))
@@ -233,7 +232,7 @@ def rank_runs(
 
 
 def _group(
-    entries: Sequence[Entry], by: str, higher: bool, profiles: Sequence[Profile], work: _Differences
+    entries: Sequence[Entry], by: str, higher: bool, profiles: Sequence[Profile], work: Differences
 ) -> Group:
     sign = -1.0 if higher else 1.0
     defined = [entry for entry in entries if entry.values.get(by) is not None]
@@ -257,57 +256,6 @@ def _group(
             )
         )
     return Group(tuple(rows))
-
-
-class _Differences:
-    """Paired differences to the best run, each file of predictions read once while its split is compared."""
-
-    def __init__(
-        self, metric: str, draws: int, count: int, progress: Callable[[int, int], None] | None
-    ) -> None:
-        self.metric = metric
-        self.draws = draws
-        self._count = count
-        self._done = 0
-        self._progress = progress
-        self._best: tuple[Entry, Predictions] | None = None
-
-    def __call__(self, entry: Entry, best: Entry) -> tuple[Difference | None, str]:
-        if entry is best:
-            return None, ""
-        found = self._difference(entry, best)
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, self._count)
-        return found
-
-    def _difference(self, entry: Entry, best: Entry) -> tuple[Difference | None, str]:
-        if entry.values.get(self.metric) is None:
-            return None, ""
-        for one in (entry, best):
-            if one.predictions is None:
-                whose = "its predictions" if one is entry else "the best run's predictions"
-                return None, f"{whose} are not kept"
-        try:
-            tests = compare(self._read(entry), self._read_best(best), draws=self.draws)
-        except DataError as error:
-            return None, error.message.rstrip(".")
-        difference = tests.differences.get(self.metric)
-        if difference is None:
-            return None, "this metric has no paired test"
-        stated = float(entry.values[self.metric] or 0.0) - float(best.values[self.metric] or 0.0)
-        if abs(difference.value - stated) > _FITS:
-            return None, "predictions and evaluation do not fit each other: evaluate both anew"
-        return difference, ""
-
-    def _read(self, entry: Entry) -> Predictions:
-        assert entry.predictions is not None
-        return read_predictions(entry.predictions, classes=entry.card["classes"])
-
-    def _read_best(self, best: Entry) -> Predictions:
-        if self._best is None or self._best[0] is not best:
-            self._best = best, self._read(best)
-        return self._best[1]
 
 
 def _different_splits(groups: Mapping[tuple[str, ...], Sequence[Entry]]) -> UsageError:
