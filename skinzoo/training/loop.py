@@ -354,8 +354,10 @@ class Loop:
         raise self._stopped()
 
     def _stopped(self) -> StoppedError:
+        epoch, step = self.state.epoch, self.state.step
+        where = f"in epoch {epoch + 1} after step {step}" if step else f"after epoch {epoch}"
         return StoppedError(
-            f"Stopped in epoch {self.state.epoch + 1} after step {self.state.step}; everything is saved.",
+            f"Stopped {where}; everything is saved.",
             hint=f"Go on with: skinzoo train --resume {self.run.path}",
         )
 
