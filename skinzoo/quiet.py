@@ -1,10 +1,12 @@
-"""Importing Keras and its backend without their log lines."""
+"""Importing Keras and its backend, and running other talkative libraries, without their log lines."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LEVEL_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 ERRORS_ONLY = "3"
@@ -18,12 +20,22 @@ def import_keras() -> None:
     so that only the file descriptor can be silenced. A user who has set the level to see them does.
     Whatever computes calls this before anything imports Keras.
     """
-    level = os.environ.setdefault(LEVEL_VARIABLE, ERRORS_ONLY)
+    os.environ.setdefault(LEVEL_VARIABLE, ERRORS_ONLY)
     if "keras" in sys.modules:
         return
-    if level in TALKATIVE:
-        import keras
+    with silenced(shown_on_failure=True):
+        import keras  # noqa: F401
 
+
+@contextmanager
+def silenced(*, shown_on_failure: bool = False) -> Iterator[None]:
+    """Keep from stderr what libraries write there, C++ included, unless the user has asked to see it.
+
+    Args:
+        shown_on_failure: Whether it is written after all where an error comes out.
+    """
+    if os.environ.get(LEVEL_VARIABLE) in TALKATIVE:
+        yield
         return
     if sys.stderr is not None:
         sys.stderr.flush()
@@ -31,17 +43,19 @@ def import_keras() -> None:
         kept = os.dup(2)
     except OSError:
         # A process without stderr has nothing to keep quiet.
-        import keras
-
+        yield
         return
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            yield
         except BaseException:
-            log.seek(0)
-            os.write(kept, log.read())
+            if shown_on_failure:
+                log.seek(0)
+                os.write(kept, log.read())
             raise
         finally:
+            if sys.stderr is not None:
+                sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)

@@ -26,10 +26,13 @@ COMMAND_MODULES = (
     "predict",
     "ensemble",
     "explain",
+    "export",
+    "serve",
     "profile",
     "compare",
     "results",
     "runs",
+    "demo",
 )
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skinzoo import __version__
 from skinzoo.errors import ModelError, SkinzooError
-from skinzoo.evaluation.calibration import Calibration
 from skinzoo.export import names
 from skinzoo.export.card import Card
+from skinzoo.export.source import Source
 from skinzoo.registry import registry
 from skinzoo.specs import BackboneSpec, DatasetSpec
-
-if TYPE_CHECKING:
-    from skinzoo.runs import Run
 
 CALIBRATION_FILE = Path("evaluation", "calibration.json")
 REPORT_FILE = Path("evaluation", "test", "report.json")
@@ -24,7 +21,7 @@ CODE_LICENCE = "Apache-2.0"
 NOT_STATED = "not stated"
 
 
-def read_calibration(run: Run) -> dict[str, Any] | None:
+def read_calibration(run: Source) -> dict[str, Any] | None:
     """Return what `evaluate --calibrate` fitted for a run; None where nothing was.
 
     Raises:
@@ -34,8 +31,13 @@ def read_calibration(run: Run) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = run.folder.document(str(CALIBRATION_FILE))
     try:
-        classes = Calibration.from_dict(found["calibration"]).classes
-    except (KeyError, TypeError) as error:
+        fitted = found["calibration"]
+        classes = tuple(fitted["classes"])
+        if any(len(fitted[key]) != len(classes) for key in ("scale", "shift")):
+            raise TypeError("not one scale and one shift a class")
+        if found.get("abstention") is not None:
+            float(found["abstention"]["threshold"])
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"'{run.path / CALIBRATION_FILE}' must be a calibration. Received: {error!r}.",
             hint="Fit it again with: skinzoo evaluate RUN --calibrate temperature",
@@ -50,7 +52,7 @@ def read_calibration(run: Run) -> dict[str, Any] | None:
 
 
 def describe(
-    run: Run,
+    run: Source,
     *,
     name: str,
     version: int,
@@ -103,7 +105,7 @@ def _training(card: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _evaluation(run: Run) -> dict[str, Any] | None:
+def _evaluation(run: Source) -> dict[str, Any] | None:
     """Return the scores of the test part with their intervals, and of which cases they are."""
     if not (run.path / REPORT_FILE).exists():
         return None

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,10 +17,8 @@ from skinzoo.data.lesion_camera import photograph
 from skinzoo.data.lesion_painter import paint_lesion
 from skinzoo.data.sample import CLASSES
 from skinzoo.errors import ModelError
+from skinzoo.export.source import Source
 from skinzoo.specs import Vocabularies
-
-if TYPE_CHECKING:
-    from skinzoo.runs import Run
 
 WIDTHS = (96, 320)
 """Pixels: below and above what most models see, so that both ways of resizing are proven."""
@@ -81,7 +79,7 @@ class Golden:
         }
 
 
-def draw_golden(run: Run) -> Golden:
+def draw_golden(run: Source) -> Golden:
     """Draw cases and answer them with the model of a run, in this process."""
     cases = tuple(_draw(run.vocabularies))
     return Golden(

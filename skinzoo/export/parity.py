@@ -27,11 +27,15 @@ class Parity:
 
     Args:
         cases: Golden cases.
-        differences: Largest difference of a probability to Keras by signature.
+        differences: Largest difference of a probability to Keras by signature; by format for other formats.
+        same_class: Golden cases with the same most probable class.
+        tolerance: Largest difference that is let pass; None where it is only measured.
     """
 
     cases: int
     differences: dict[str, float]
+    same_class: int
+    tolerance: float | None = TOLERANCE
 
     @property
     def largest(self) -> float:
@@ -42,7 +46,8 @@ class Parity:
         """Return it as JSON."""
         return {
             "cases": self.cases,
-            "tolerance": TOLERANCE,
+            "tolerance": self.tolerance,
+            "same_class": self.same_class,
             "largest_difference": self.largest,
             "differences": self.differences,
         }
@@ -64,7 +69,8 @@ def prove(folder: Path, golden_file: Path, golden: Golden) -> Parity:
     for name, answers in found["answers"].items():
         expected = golden.image_only if name == names.IMAGE_ONLY else golden.probabilities
         differences[name] = float(np.abs(np.asarray(answers) - expected).max())
-    parity = Parity(len(golden.cases), differences)
+    # More would have been refused.
+    parity = Parity(len(golden.cases), differences, same_class=len(golden.cases))
     # Not `>`: a NaN must not pass.
     worst = next((name for name, value in differences.items() if not value <= TOLERANCE), None)
     if worst is not None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skinzoo.errors import ModelError, UsageError
+from skinzoo.export.formats import SAVEDMODEL, Format
 from skinzoo.home import home
 from skinzoo.training.checkpoints import NO_SPACE
 
 LARGEST_VERSION = 2**63 - 1
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
-def exports_folder() -> Path:
-    """Return the folder that exports go to and servers read."""
-    return home() / "exports"
+def exports_folder(target: Format | None = None) -> Path:
+    """Return the folder that exports go to and servers read; formats beside SavedModel have their own."""
+    other = target is not None and target.name != SAVEDMODEL
+    return home() / (f"exports-{target.name}" if other and target else "exports")
 
 
 def check_model_name(name: str) -> None:
@@ -53,22 +57,37 @@ def versions_in(folder: Path) -> dict[int, Path]:
 
 
 class Staging:
-    """A version folder in the making.
+    """A version folder in the making, under a name that servers do not take for a version.
 
     Args:
-        path: The temporary folder, which does not exist yet.
-        version: The version that it becomes, if nobody else takes it meanwhile.
+        model: The model's folder.
+        version: Version number; the next one unless given.
     """
 
-    def __init__(self, path: Path, version: int) -> None:
-        self.path = path
-        self.version = version
-        self.final: Path | None = None
+    def __init__(self, model: Path, version: int | None) -> None:
+        self._model = model
+        self._version = version
+        self.path = model / f".export.{secrets.token_hex(6)}.part"
+
+    def settle(self) -> int:
+        """Return the version that it is going to be; another export may have taken a number meanwhile."""
+        if self._version is None:
+            return max(versions_in(self._model), default=0) + 1
+        return self._version
+
+    def keep(self, version: int) -> Path:
+        """Rename it to its version.
+
+        Raises:
+            UsageError: The version exists.
+        """
+        _check_free(self._model, version)
+        return self.path.rename(self._model / str(version))
 
 
 @contextmanager
-def staging(base: Path, name: str, version: int | None) -> Iterator[tuple[Staging, Callable[[], Path]]]:
-    """Give a temporary folder beside the versions of a model, and what renames it to its version.
+def staging(base: Path, name: str, version: int | None, target: Format) -> Iterator[Staging]:
+    """Give a folder beside the versions of a model, to be renamed to its version when all is well.
 
     Whatever is not renamed is removed, with the folders that were made for it.
 
@@ -76,9 +95,10 @@ def staging(base: Path, name: str, version: int | None) -> Iterator[tuple[Stagin
         base: Folder of models.
         name: Name of the model.
         version: Version number; the next one unless given.
+        target: The format.
 
     Raises:
-        UsageError: Name or version are none, or the version exists.
+        UsageError: Name or version are none, the version exists, or there are versions of another format.
         ModelError: The folder cannot be written.
     """
     check_model_name(name)
@@ -86,21 +106,16 @@ def staging(base: Path, name: str, version: int | None) -> Iterator[tuple[Stagin
         check_version(version)
     model = base / name
     with _explained(base):
-        _check_free(model, version)
-        made = _make_folders(model)
-        wanted = version or max(versions_in(model), default=0) + 1
-        # Servers take only folders with a number for versions.
-        stage = Staging(model / f".{wanted}.{secrets.token_hex(4)}.part", wanted)
-
-        def keep() -> Path:
-            # Another export may have taken the number meanwhile.
+        if version is not None:
             _check_free(model, version)
-            stage.version = version or max(versions_in(model), default=0) + 1
-            stage.final = model / str(stage.version)
-            return stage.path.rename(stage.final)
-
+        _check_format(model, target)
+        made = _make_folders(model)
+        stage = Staging(model, version)
         try:
-            yield stage, keep
+            # Whether it can be written is known before the model is loaded.
+            stage.path.mkdir()
+            stage.path.rmdir()
+            yield stage
         finally:
             shutil.rmtree(stage.path, ignore_errors=True)
             for folder in made:
@@ -108,15 +123,23 @@ def staging(base: Path, name: str, version: int | None) -> Iterator[tuple[Stagin
                     folder.rmdir()
 
 
-def _check_free(model: Path, version: int | None) -> None:
-    if version is None:
-        return
+def _check_free(model: Path, version: int) -> None:
     taken = versions_in(model)
     if version in taken:
         raise UsageError(
             f"`--version` must be new. Received: {version}, which is there already: '{taken[version]}'.",
             hint=f"Leave --version out for the next one, {max(taken) + 1}.",
         )
+
+
+def _check_format(model: Path, target: Format) -> None:
+    for path in versions_in(model).values():
+        if not (path / target.file).exists():
+            raise UsageError(
+                f"The versions of a model must have one format, {target.name}. Received: '{path}', which has "
+                f"no {target.file}.",
+                hint="Choose another --to or --name.",
+            )
 
 
 def _make_folders(folder: Path) -> list[Path]:
@@ -135,6 +158,8 @@ def _explained(base: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno not in (*NO_SPACE, *_NOT_WRITABLE):
+            raise
         what = "have room" if error.errno in NO_SPACE else "be a folder that can be written"
         raise ModelError(
             f"`--to` must {what}. Received: '{base}' ({error.strerror}).",
