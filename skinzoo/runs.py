@@ -8,7 +8,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skinzoo.data.decode import Decoding
+    from skinzoo.export.of_run import Exported
     from skinzoo.specs import Vocabularies
 
 IMAGE_KEYS = ("image", "image_path")
@@ -216,6 +217,48 @@ class Run:
         images = [self._pixels(row, number) for number, row in enumerate(rows)]
         probabilities = self._probabilities(images, inputs, batch_size)
         return pd.DataFrame(probabilities, columns=columns, index=index)
+
+    def export(
+        self,
+        to: str | os.PathLike[str] | None = None,
+        *,
+        format: str = "savedmodel",
+        name: str | None = None,
+        version: int | None = None,
+        warmup_batches: Sequence[int] = (1, 8, 32),
+        data: str | None = None,
+        step: Callable[[str], None] = lambda _: None,
+    ) -> Exported:
+        """Write the run as `<to>/<name>/<version>/` for servers or other runtimes.
+
+        Args:
+            to: Folder of models; where `skinzoo serve` looks unless given.
+            format: `savedmodel`, `litert`, `litert-int8`, `onnx` or `openvino`.
+            name: Name of the model; that of the variant unless given.
+            version: Version number; the next one unless given.
+            warmup_batches: Batch sizes that a server runs before it is ready.
+            data: Where the run's data lie now; int8 looks at training images.
+            step: Called with what begins.
+
+        Returns:
+            The export: `path`, `card`, `parity`, `size`.
+
+        Raises:
+            UsageError: Format, name or version cannot be used, or the version exists.
+            ModelError: The export does not give the run's probabilities, or cannot be made.
+        """
+        from skinzoo.export.of_run import export_run
+
+        return export_run(
+            self,
+            None if to is None else Path(to),
+            format=format,
+            name=name,
+            version=version,
+            warmup_batches=warmup_batches,
+            data=data,
+            step=step,
+        )
 
     def inputs(self, cases: pd.DataFrame | Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """Return cases as the model's inputs.

@@ -50,18 +50,15 @@ def export(
     proof asks it in a fresh process without skinzoo. LiteRT, ONNX and OpenVINO files take decoded images.
     """
     import os
+    import sys
 
-    from skinzoo.cli.quiet import import_keras
-
-    batches = _batches(warmup_batches)
-    # A GPU calculates shorter than the proof's 1e-5, and an export needs none.
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    import_keras()
-    from skinzoo.export.of_run import export_run
     from skinzoo.runs import load_run
 
-    exported = export_run(
-        load_run(run),
+    batches = _batches(warmup_batches)
+    if "tensorflow" not in sys.modules:
+        # A GPU calculates shorter than the proof's 1e-5, and an export needs none.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    exported = load_run(run).export(
         to,
         format=format,
         name=name,

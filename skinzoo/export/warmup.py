@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from skinzoo.errors import UsageError
 from skinzoo.export import names
@@ -54,6 +53,7 @@ def write_warmup(
     Returns:
         Number of records.
     """
+    import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     count = 0
