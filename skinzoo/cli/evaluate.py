@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from skinzoo.errors import UsageError
 from skinzoo.specs import DatasetSpec
 
 if TYPE_CHECKING:
+    from skinzoo.evaluation.predictor import Predictor
     from skinzoo.evaluation.request import EvaluationRequest
 
 _PARTS = ("train", "validation", "test")
@@ -86,9 +88,19 @@ def evaluate(
     predictions_format: Annotated[
         str, typer.Option(metavar="csv|parquet", help="Format of the predictions beside the report.")
     ] = "csv",
+    server: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Evaluate a served model on --data instead.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of the model on --server.")] = "",
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Split of an export or a served model: its run's split.json."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a run on its split or on other data, several runs together, or a bare file of predictions.
+
+    RUN may also be the folder of an export, and --server names a served model; both need --data.
 
     Metrics with 95 percent intervals over lesions; with --against paired tests; with --calibrate or
     --validation calibration, prediction sets and an abstention threshold, fitted on validation only.
@@ -119,13 +131,19 @@ def evaluate(
         to=to,
         predictions_format=predictions_format,
     )
-    _check(request)
+    export = _export_folder(request.runs)
+    served = server is not None or export is not None
+    _check(request, served, server)
+    if not served and (split is not None or model):
+        raise UsageError("--split and --model must come with an export or --server. Received: neither.")
     # What can be wrong without Keras is said without waiting for it.
-    prepared = prepare(request)
-    if prepared.needs_model:
+    prepared = prepare(request) if not served else None
+    if prepared is None or prepared.needs_model:
         import_keras()
-    with prediction_progress() as progress:
-        found = prepared.evaluate(progress)
+    with ExitStack() as stack:
+        if prepared is None:
+            prepared = prepare(request, _served(stack, server, model, export, split, dataset))
+        found = prepared.evaluate(stack.enter_context(prediction_progress()))
     report = prepared.write(found)
     if as_json:
         render.json_document(found.to_dict())
@@ -133,12 +151,52 @@ def evaluate(
         print_evaluation(found, report)
 
 
-def _check(request: EvaluationRequest) -> None:
-    if bool(request.runs) == (request.predictions is not None):
+def _export_folder(names: tuple[str, ...]) -> Path | None:
+    """Return the folder of an export, where exactly one is named; a run of that name comes first."""
+    if len(names) != 1 or not Path(names[0]).is_dir() or (Path(names[0]) / "config.json").is_file():
+        return None
+    return Path(names[0])
+
+
+def _served(
+    stack: ExitStack,
+    server: str | None,
+    model: str,
+    export: Path | None,
+    split: Path | None,
+    dataset: str | None,
+) -> Predictor:
+    from skinzoo.client.evaluated import ServedPredictor
+    from skinzoo.data.splits import Split
+
+    known = Split.load(split.expanduser()) if split is not None else None
+    if server is not None:
+        from skinzoo.client import Client
+
+        client = stack.enter_context(Client(server, model=model))
+        return ServedPredictor(client, f"the server {client.server}", split=known, dataset=dataset)
+    from skinzoo.client.local import ExportPredictor
+
+    assert export is not None
+    return ServedPredictor(ExportPredictor(export), "an export", split=known, dataset=dataset)
+
+
+def _check(request: EvaluationRequest, served: bool, server: str | None) -> None:
+    given = [bool(request.runs), request.predictions is not None, server is not None]
+    if sum(given) != 1:
         raise UsageError(
-            f"Either RUN or --predictions must be given. Received: {'both' if request.runs else 'neither'}.",
+            "Either RUN or --predictions or --server must be given. Received: "
+            f"{'neither' if not any(given) else 'both' if sum(given) == 2 else 'all'}.",
             hint="For example: skinzoo evaluate latest",
         )
+    if served:
+        if request.ood is not None or request.corrupt or request.tta != "none":
+            raise UsageError(
+                "--ood, --corrupt and --tta must come with a run, whose model can be looked into. Received: "
+                "an export or a server."
+            )
+        if request.data is None and request.external is None:
+            raise UsageError("--data must come with an export or a server. Received: none.")
     if request.predictions is not None:
         for name, value in (
             ("--data", request.data),
@@ -160,7 +218,7 @@ def _check(request: EvaluationRequest) -> None:
         )
     if request.external is not None and request.data is not None:
         raise UsageError("--data and --external must not come together. Received: both.")
-    if request.dataset is not None and (request.external is None) == (request.ood is None):
+    if request.dataset is not None and not served and (request.external is None) == (request.ood is None):
         raise UsageError(
             "--dataset must come with either --external or --ood. Received: "
             f"{'--dataset alone' if request.ood is None else 'both'}."

@@ -73,8 +73,13 @@ class EvaluationRequest:
     predictions_format: str = "csv"
 
 
-def prepare(request: EvaluationRequest) -> PreparedEvaluation:
+def prepare(request: EvaluationRequest, given: Predictor | None = None) -> PreparedEvaluation:
     """Find what is to be evaluated and check what needs no model.
+
+    Args:
+        request: What is asked for.
+        given: What is evaluated where it is no run: anything that yields probabilities for the rows of a
+            canonical table.
 
     Raises:
         UsageError: There is no such run, method, augmentation or format, or the runs do not fit together.
@@ -87,7 +92,9 @@ def prepare(request: EvaluationRequest) -> PreparedEvaluation:
         raise one_of("predictions-format", request.predictions_format, FORMATS)
     if request.predictions_format == "parquet":
         require("pyarrow", extra="parquet", purpose="Writing a Parquet file")
-    source = find_source(request.runs, request.combine) if request.runs else None
+    source = Source(given=given) if given is not None else None
+    if request.runs and given is None:
+        source = find_source(request.runs, request.combine)
     against = None
     if request.against is not None and not _is_file(request.against):
         against = find_source([request.against])

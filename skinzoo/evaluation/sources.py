@@ -1,4 +1,4 @@
-"""From what a user names to what yields probabilities: a run, or several as an ensemble."""
+"""From what a user names to what yields probabilities: a run, several as an ensemble, or anything else."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ class Source:
     Args:
         runs: The run, or the members of an ensemble.
         method: How members are combined.
+        given: What yields probabilities without a run directory, such as an export or a server.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...] = ()
     method: str = MEAN
+    given: Predictor | None = None
 
     @property
     def run(self) -> Run | None:
-        """The run; None for an ensemble."""
+        """The run; None for anything else."""
         return self.runs[0] if len(self.runs) == 1 else None
 
     @property
@@ -56,6 +58,8 @@ class Source:
         Raises:
             DataError: The data are not those of the split.
         """
+        if self.given is not None:
+            return self.given
         if self.run is not None:
             return RunPredictor(self.run)
         return open_ensemble(self.runs, self.method, data=data, tta=tta, progress=progress)
