@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import tensorflow as tf
-from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
-from skinzoo.errors import ModelError
-from skinzoo.export.card import Card, read_card
-from skinzoo.export.names import SAVED_MODEL_FILE
-from skinzoo.serving.status import failed_precondition, from_number
+from skinzoo.export.card import read_card
+from skinzoo.serving.batching import Batching, for_exports
+from skinzoo.serving.engine import Engine
+from skinzoo.serving.signatures import (
+    DEFAULT_TAGS,
+    check_filter,
+    check_names,
+    check_values,
+    find,
+    read_signatures,
+)
+from skinzoo.serving.status import RpcError
+from skinzoo.serving.tensorflow_engine import TensorFlowEngine
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How versions are loaded.
+
+    Args:
+        batching: Parameters for every model; None for those of `for_exports`, for exports alone.
+        enable_batching: True batches every model, False none, None the exports of skinzoo.
+        tags: Tags of the graph in a SavedModel.
+        warmup: Whether warm-up records are run before a version is available.
+    """
+
+    batching: Batching | None = None
+    enable_batching: bool | None = None
+    tags: tuple[str, ...] = DEFAULT_TAGS
+    warmup: bool = True
+
+    def batching_of(self, *, is_export: bool) -> Batching | None:
+        """Return how a model is batched; None for not at all."""
+        if self.enable_batching is False or (self.enable_batching is None and not is_export):
+            return None
+        return self.batching or (for_exports() if is_export else Batching())
 
 
 class Servable:
@@ -22,20 +57,31 @@ class Servable:
         name: Name of the model.
         version: Version number.
         path: The version folder.
+        options: How it is loaded.
 
     Raises:
         ModelError: The folder holds no SavedModel that loads.
     """
 
-    def __init__(self, name: str, version: int, path: Path) -> None:
-        if not (path / SAVED_MODEL_FILE).is_file():
-            raise ModelError(f"'{path}' must hold a {SAVED_MODEL_FILE}. Received: a folder without it.")
+    def __init__(self, name: str, version: int, path: Path, options: LoadOptions | None = None) -> None:
+        options = options or LoadOptions()
         self.name = name
         self.version = version
         self.path = path
-        self.card: Card | None = read_card(path)
-        self.signatures: Mapping[str, SignatureDef] = read_signatures(path)
-        self._loaded = tf.saved_model.load(str(path))
+        self.signatures = read_signatures(path, options.tags)
+        self.card = read_card(path)
+        is_export = self.card is not None
+        batching = options.batching_of(is_export=is_export)
+        self.batched = batching is not None
+        self._engine: Engine = TensorFlowEngine(
+            path,
+            self.signatures,
+            tags=options.tags,
+            batching=batching,
+            is_export=is_export,
+        )
+        self._users = 0
+        self._free = threading.Condition()
 
     def run(
         self,
@@ -45,33 +91,54 @@ class Servable:
         output_filter: Collection[str] = (),
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Return a signature's outputs.
+        """Return a signature's outputs, in a batch with those of other requests where batching is on.
 
         Args:
-            signature: Its name.
+            signature: Its name; empty for the default one.
             inputs: Input name to NumPy array or tensor.
             output_filter: Names of the outputs wanted; all by default.
-            timeout: Seconds that are left.
+            timeout: Seconds that are left; None for as long as it takes.
+
+        Returns:
+            Output name to NumPy array.
 
         Raises:
             RpcError: It cannot be run on these inputs.
         """
-        if signature not in self.signatures:
-            raise failed_precondition(f'Serving signature key "{signature}" not found.')
-        try:
-            outputs = self._loaded.signatures[signature](**{key: tf.constant(v) for key, v in inputs.items()})
-        except tf.errors.OpError as error:
-            raise from_number(error.error_code, error.message) from error
-        return {key: value for key, value in outputs.items() if not output_filter or key in output_filter}
+        start = time.monotonic()
+        signature, definition = find(self.signatures, signature)
+        check_names(definition, inputs)
+        if len(inputs) < len(definition.inputs):
+            defaults = {name: tf.make_ndarray(value) for name, value in definition.defaults.items()}
+            inputs = defaults | dict(inputs)
+        check_values(definition, inputs)
+        check_filter(definition, output_filter)
+        if timeout is not None and timeout <= 0:
+            raise deadline_exceeded()
+        outputs = self._engine.run(signature, inputs)
+        if timeout is not None and time.monotonic() - start > timeout:
+            raise deadline_exceeded()
+        return {name: outputs[name] for name in output_filter or definition.outputs}
+
+    def hold(self) -> None:
+        """Count a request in."""
+        with self._free:
+            self._users += 1
+
+    def release(self) -> None:
+        """Count a request out."""
+        with self._free:
+            self._users -= 1
+            if not self._users:
+                self._free.notify_all()
+
+    def close(self) -> None:
+        """Wait for the requests that are inside, then give back what it holds."""
+        with self._free:
+            self._free.wait_for(lambda: self._users == 0)
+        self._engine.close()
 
 
-def read_signatures(path: Path) -> dict[str, SignatureDef]:
-    """Return the signatures of the SavedModel in a folder."""
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    saved = SavedModel()
-    saved.ParseFromString((path / SAVED_MODEL_FILE).read_bytes())
-    for graph in saved.meta_graphs:
-        if "serve" in graph.meta_info_def.tags:
-            return dict(graph.signature_def)
-    raise ModelError(f"'{path}' must hold a SavedModel with the tag 'serve'.")
+def deadline_exceeded() -> RpcError:
+    """Return the error for a request whose time is over."""
+    return RpcError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline exceeded")

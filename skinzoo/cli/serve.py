@@ -1,0 +1,213 @@
+"""`skinzoo serve`: the server in the box."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from skinzoo.cli import render
+from skinzoo.cli.quiet import import_keras
+from skinzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from skinzoo.serving.folders import ModelSource
+    from skinzoo.serving.servable import Servable
+    from skinzoo.serving.serve import ServeRequest
+
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+class ServeCommand(TyperCommand):
+    """Takes options as TensorFlow Serving spells them too: `--enable_batching=true`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Spell options with dashes, and yes-or-no values as flags, before they are parsed."""
+        flags = {
+            name: parameter.secondary_opts
+            for parameter in self.params
+            if getattr(parameter, "is_flag", False)
+            for name in parameter.opts
+        }
+        return super().parse_args(ctx, [_spelt(one, flags) for one in args])
+
+
+def _spelt(argument: str, flags: dict[str, list[str]]) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    name = name.replace("_", "-")
+    if equals and name in flags and value.lower() in _TRUE:
+        return name
+    if equals and flags.get(name) and value.lower() in _FALSE:
+        return flags[name][0]
+    return name + equals + value
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve", cls=ServeCommand)(serve)
+
+
+def serve(
+    bases: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="BASE...",
+            help="Folder of models, of one model, or of one version; $SKINZOO_HOME/exports by default.",
+        ),
+    ] = None,
+    model_config_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Models, as a text proto of ModelServerConfig.")
+    ] = None,
+    model_base_path: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The versions of one model, instead of BASE.")
+    ] = None,
+    model_name: Annotated[str, typer.Option(help="Name of the model of --model-base-path.")] = "default",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of gRPC; 0 for any free one.")] = 8500,
+    grpc_socket_path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Listen on a Unix socket too.")
+    ] = None,
+    enable_batching: Annotated[
+        bool | None,
+        typer.Option(
+            "--enable-batching/--no-enable-batching",
+            help="Join concurrent requests to batches; for exports of skinzoo alone by default.",
+        ),
+    ] = None,
+    batching_parameters_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A text proto of BatchingParameters.")
+    ] = None,
+    enable_model_warmup: Annotated[
+        bool,
+        typer.Option(
+            "--enable-model-warmup/--no-enable-model-warmup", help="Replay warm-up records before serving."
+        ),
+    ] = True,
+    saved_model_tags: Annotated[str, typer.Option(metavar="TAG,...", help="Tags of the graph.")] = "serve",
+    enable_serialization_as_tensor_content: Annotated[
+        bool,
+        typer.Option(
+            "--enable-serialization-as-tensor-content/--no-enable-serialization-as-tensor-content",
+            help="Answer Predict with tensor_content instead of typed fields.",
+        ),
+    ] = False,
+    grpc_max_threads: Annotated[
+        int, typer.Option(min=1, help="Calls at the same time; most wait for their batch.")
+    ] = 128,
+    grpc_channel_arguments: Annotated[
+        str, typer.Option(metavar="KEY=VALUE,...", help="Further options of gRPC.")
+    ] = "",
+    tensorflow_session_parallelism: Annotated[
+        int, typer.Option(min=0, help="Threads of TensorFlow, for both of the following; 0 leaves it to it.")
+    ] = 0,
+    tensorflow_intra_op_parallelism: Annotated[
+        int, typer.Option(min=0, help="Threads within an operation.")
+    ] = 0,
+    tensorflow_inter_op_parallelism: Annotated[
+        int, typer.Option(min=0, help="Operations at the same time.")
+    ] = 0,
+) -> None:
+    """Serve exports, or any SavedModel, over gRPC as TensorFlow Serving does.
+
+    Options may be written as TensorFlow Serving spells them, with underscores and --flag=true. Ctrl-C or
+    SIGTERM stops the server when the calls under way are answered; a second one stops it at once.
+    """
+    given = [name for name, value in (
+        ("BASE", bases), ("--model-config-file", model_config_file), ("--model-base-path", model_base_path)
+    ) if value]  # fmt: skip
+    if len(given) > 1:
+        raise UsageError(
+            f"Models must be given in one way. Received: {' and '.join(given)}.",
+            hint="Leave all but one out.",
+        )
+    if batching_parameters_file is not None and not enable_batching:
+        raise UsageError(
+            "`--batching-parameters-file` must come with --enable-batching. Received: it alone.",
+            hint="Add --enable-batching.",
+        )
+    channel_arguments = _channel_arguments(grpc_channel_arguments)
+    import_keras()
+    from skinzoo.serving.batching import read_batching
+    from skinzoo.serving.servable import LoadOptions
+    from skinzoo.serving.serve import ServeRequest
+    from skinzoo.serving.server import ServerOptions
+
+    request = ServeRequest(
+        sources=_sources(bases or [], model_config_file, model_base_path, model_name),
+        load=LoadOptions(
+            batching=read_batching(batching_parameters_file) if batching_parameters_file else None,
+            enable_batching=enable_batching,
+            tags=tuple(tag for tag in saved_model_tags.split(",") if tag),
+            warmup=enable_model_warmup,
+        ),
+        server=ServerOptions(
+            host=host,
+            port=port,
+            socket_path=grpc_socket_path,
+            threads=grpc_max_threads,
+            channel_arguments=channel_arguments,
+            as_content=enable_serialization_as_tensor_content,
+        ),
+        intra_op_threads=tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
+        inter_op_threads=tensorflow_inter_op_parallelism or tensorflow_session_parallelism,
+    )
+    _serve(request)
+
+
+def _serve(request: ServeRequest) -> None:
+    from skinzoo.serving.serve import serving
+
+    for source in request.sources:
+        render.notice(f"Loading {source.name} from {source.base_path}")
+    with serving(request, loaded=_announce) as (server, _):
+        stop = threading.Event()
+
+        def asked(number: int, frame: Any) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, asked)
+        render.notice(f"Ready: gRPC on {server.address}. Stop with Ctrl-C.")
+        stop.wait()
+        render.notice("Stopping when the calls under way are answered; once more stops now.")
+    render.notice("Stopped.")
+
+
+def _announce(servable: Servable) -> None:
+    what = "export of skinzoo" if servable.card is not None else "SavedModel"
+    batched = "batched" if servable.batched else "not batched"
+    render.notice(f"Available: {servable.name} version {servable.version}, {what}, {batched}.")
+
+
+def _sources(
+    bases: list[Path], config_file: Path | None, base_path: Path | None, name: str
+) -> list[ModelSource]:
+    from skinzoo.serving.config import read_config
+    from skinzoo.serving.folders import ModelSource, default_models, find_models
+
+    if config_file is not None:
+        return read_config(config_file)
+    if base_path is not None:
+        return [ModelSource(name=name, base_path=base_path.expanduser().absolute())]
+    return find_models(bases) if bases else default_models()
+
+
+def _channel_arguments(text: str) -> list[tuple[str, str | int]]:
+    found: list[tuple[str, str | int]] = []
+    for pair in filter(None, text.split(",")):
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise UsageError(
+                "`--grpc-channel-arguments` must be KEY=VALUE, separated by commas. "
+                f"Received: '{pair}' without a value."
+            )
+        found.append((key, int(value) if value.lstrip("-").isdigit() else value))
+    return found

@@ -1,0 +1,73 @@
+"""Running a server: what it serves, until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from skinzoo.serving.folders import ModelSource
+from skinzoo.serving.models import Models
+from skinzoo.serving.servable import LoadOptions, Servable
+from skinzoo.serving.server import Server, ServerOptions
+
+GRACE = 10.0
+"""Seconds that calls under way have to end when the server stops."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeRequest:
+    """What to serve, and how.
+
+    Args:
+        sources: The models.
+        load: How versions are loaded.
+        server: Where and how it listens.
+        intra_op_threads: Threads within an operation of TensorFlow; 0 for one a core.
+        inter_op_threads: Operations at the same time; 0 for one a core.
+    """
+
+    sources: Sequence[ModelSource]
+    load: LoadOptions = field(default_factory=LoadOptions)
+    server: ServerOptions = field(default_factory=ServerOptions)
+    intra_op_threads: int = 0
+    inter_op_threads: int = 0
+
+
+@contextmanager
+def serving(
+    request: ServeRequest, *, loaded: Callable[[Servable], None] = lambda _: None
+) -> Iterator[tuple[Server, Models]]:
+    """Serve while the body of the `with` runs.
+
+    Args:
+        request: What and how.
+        loaded: Called with each version that has become available.
+
+    Yields:
+        The server, which answers, and its models.
+
+    Raises:
+        ServingError: The port cannot be had.
+        SkinzooError: A model does not load.
+    """
+    _set_threads(request)
+    models = Models(options=request.load, loaded=loaded)
+    # Before models are loaded, which takes long where the port is not to be had.
+    server = Server(models, request.server)
+    try:
+        models.apply(request.sources)
+        server.start()
+        yield server, models
+    finally:
+        server.stop(GRACE)
+        models.close()
+
+
+def _set_threads(request: ServeRequest) -> None:
+    import tensorflow as tf
+
+    if request.intra_op_threads:
+        tf.config.threading.set_intra_op_parallelism_threads(request.intra_op_threads)
+    if request.inter_op_threads:
+        tf.config.threading.set_inter_op_parallelism_threads(request.inter_op_threads)

@@ -1,0 +1,122 @@
+"""The gRPC server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from skinzoo.errors import ServingError
+from skinzoo.serving import model_service, prediction_service, typed
+from skinzoo.serving.models import Models
+
+LARGEST_MESSAGE = 2**31 - 1
+"""Bytes; TensorFlow Serving's limit."""
+THREADS = 128
+# What asks for the whole server, and TensorFlow Serving's short names.
+_SHORT_NAMES = ("", "PredictionService", "ModelService")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Where and how a server listens.
+
+    Args:
+        host: Address to listen on.
+        port: Port; 0 for any that is free.
+        socket_path: Path of a Unix socket besides; None for none.
+        threads: Calls that are under way at the same time; most of them wait for their batch.
+        channel_arguments: Further options of gRPC.
+        as_content: Answer Predict with `tensor_content` instead of typed fields.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8500
+    socket_path: str | None = None
+    threads: int = THREADS
+    channel_arguments: Sequence[tuple[str, str | int]] = ()
+    as_content: bool = False
+
+
+class Server:
+    """All services on one port, which is taken at once; calls are answered from `start` on.
+
+    Args:
+        models: What is served.
+        options: Where and how.
+
+    Raises:
+        ServingError: The port cannot be had.
+    """
+
+    def __init__(self, models: Models, options: ServerOptions | None = None) -> None:
+        options = options or ServerOptions()
+        self._server = grpc.server(
+            ThreadPoolExecutor(options.threads, thread_name_prefix="rpc"),
+            options=[
+                ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+                ("grpc.max_send_message_length", LARGEST_MESSAGE),
+                # Otherwise a second server on the port would take half of the calls.
+                ("grpc.so_reuseport", 0),
+                *options.channel_arguments,
+            ],
+        )
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            prediction_service.PredictionService(models, as_content=options.as_content), self._server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            model_service.ModelService(models), self._server
+        )
+        typed.add_typed_service(self._server, models)
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self.host = options.host
+        self.port = self._listen(_authority(options.host, options.port))
+        if options.socket_path is not None:
+            self._listen(f"unix:{options.socket_path}")
+
+    @property
+    def address(self) -> str:
+        """Return where it listens, as a client names it."""
+        return _authority(self.host, self.port)
+
+    def start(self) -> None:
+        """Answer calls."""
+        self._server.start()
+        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace: float | None = None) -> None:
+        """Take no more calls, and return when those under way are answered or `grace` seconds are over."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace).wait()
+
+    def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        services = (prediction_service.SERVICE_NAME, model_service.SERVICE_NAME, typed.SERVICE_NAME)
+        for service in (*_SHORT_NAMES, *services):
+            self._health.set(service, status)
+
+    def _listen(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ServingError(
+                f"A server must be able to listen on {address}. Received: {_cause(error)}.",
+                hint="Choose another port with --port, or 0 for any that is free.",
+            ) from error
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _cause(error: RuntimeError) -> str:
+    text = str(error)
+    for cause in ("Address already in use", "Permission denied", "Cannot assign requested address"):
+        if cause in text:
+            return cause
+    return text.split("\n", maxsplit=1)[0][:200]

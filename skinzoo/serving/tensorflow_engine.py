@@ -1,0 +1,96 @@
+"""TensorFlow executes a SavedModel, joining concurrent requests to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+
+from skinzoo.errors import ModelError
+from skinzoo.export import names
+from skinzoo.serving.batching import Batching
+from skinzoo.serving.functions import Batched, FromFiles, Function, Signature, with_constants
+from skinzoo.serving.status import from_number
+
+
+class TensorFlowEngine:
+    """A SavedModel in this process.
+
+    Args:
+        folder: The version folder.
+        definitions: Its signatures.
+        tags: Tags of the graph.
+        batching: How requests are joined to batches; None for not at all.
+        is_export: Whether it is an export of skinzoo.
+
+    Raises:
+        ModelError: It does not load.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        definitions: Mapping[str, SignatureDef],
+        *,
+        tags: Collection[str],
+        batching: Batching | None = None,
+        is_export: bool = False,
+    ) -> None:
+        try:
+            self._loaded = tf.saved_model.load(str(folder), tags=list(tags))
+        except Exception as error:  # TensorFlow raises whatever a damaged file leads it to.
+            raise ModelError(
+                f"'{folder}' must be a SavedModel that loads. Received: {_first_line(error)}",
+                hint="If it is an export, make it again with: skinzoo export RUN",
+            ) from error
+        signatures = {
+            name: Signature(function, definitions[name])
+            for name, function in self._loaded.signatures.items()
+            if name in definitions
+        }
+        self._functions: dict[str, Function] = dict(signatures)
+        self._batched: list[Batched] = []
+        if batching is None:
+            return
+        if is_export and {names.TENSORS, names.DECODE} <= signatures.keys():
+            self._batch_export(signatures, batching)
+            return
+        for name, signature in signatures.items():
+            if signature.can_be_batched:
+                self._functions[name] = self._batch(Batched(signature, batching))
+
+    def run(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all outputs of a signature; see `Engine`."""
+        function = self._functions[signature]
+        try:
+            found = function({name: tf.convert_to_tensor(value) for name, value in inputs.items()})
+        except tf.errors.OpError as error:
+            raise from_number(error.error_code, error.message) from error
+        return {name: value.numpy() for name, value in found.items()}
+
+    def close(self) -> None:
+        """Give the queues back."""
+        for batched in self._batched:
+            batched.close()
+        self._batched = []
+
+    def _batch(self, batched: Batched) -> Batched:
+        self._batched.append(batched)
+        return batched
+
+    def _batch_export(self, signatures: Mapping[str, Signature], batching: Batching) -> None:
+        pixels = signatures[names.TENSORS]
+        batched = self._batch(Batched(pixels, batching, flat=with_constants(pixels)))
+        self._functions[names.TENSORS] = batched
+        for name in (names.SERVING, names.IMAGE_ONLY):
+            if name in signatures:
+                self._functions[name] = FromFiles(
+                    signatures[name], signatures[names.DECODE], pixels, batched.queue
+                )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0][:500] or type(error).__name__
