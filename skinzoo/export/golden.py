@@ -81,7 +81,7 @@ class Golden:
 
 def draw_golden(run: Source) -> Golden:
     """Draw cases and answer them with the model of a run, in this process."""
-    cases = tuple(_draw(run.vocabularies))
+    cases = tuple(draw_cases(run.vocabularies))
     return Golden(
         cases=cases,
         classes=run.classes,
@@ -111,7 +111,7 @@ def read_golden(path: Path) -> Golden:
         ) from error
 
 
-def _draw(vocabularies: Vocabularies) -> Iterator[GoldenCase]:
+def draw_cases(vocabularies: Vocabularies) -> Iterator[GoldenCase]:
     """Draw a lesion of each class of the sample and a PNG; some facts are unknown, one is in capitals."""
     # A term a case, then nothing known of sex or localization.
     sexes = ("", *vocabularies.sex.terms)
