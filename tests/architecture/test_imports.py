@@ -30,6 +30,7 @@ BESIDE: dict[str, frozenset[str]] = {
     "catalogue": LAYERS[0] | LAYERS[1],
     "doctor": LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3],
     "scaffold": LAYERS[0] | LAYERS[1],
+    "demo": LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3],
     # The contract kit, which builds parts and trains them.
     "testing": LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3],
 }
@@ -38,6 +39,7 @@ PARTS_OF_MODELS = ("backbone", "attention", "fusion", "loss", "variant")
 # Names of parts that are words of their own in the core, with the reason.
 ORDINARY_WORDS = {
     "none": "English, and what `--weights none` means",
+    "image_only": "a signature of every export",
 }
 # Single uses that are no reference to the part: (module, name) to reason.
 ORDINARY_USES = {
@@ -136,7 +138,7 @@ def test_the_core_imports_no_plugin(module):
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in CORE_MODULES if part_of(m) not in ("model", "training", "explain", "export")],
+    [m for m in CORE_MODULES if part_of(m) not in ("model", "training", "explain", "export", "serving")],
     ids=str,
 )
 def test_keras_is_imported_at_module_level_by_model_code_only(module):
