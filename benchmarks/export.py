@@ -1,6 +1,6 @@
 """Size, speed and accuracy of a run's exports against Keras, on cases of its validation part.
 
-Usage: python benchmarks/export.py RUN [--cases 300] [--formats litert litert-int8 onnx openvino] [--data PATH]
+Usage: python benchmarks/export.py RUN [--cases 300] [--formats litert-int8 openvino] [--data PATH]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from record import RESULTS, write_result
 import skinzoo
 from skinzoo.data.splits import Split
 from skinzoo.export.formats import FORMATS, SAVEDMODEL
+from skinzoo.runs import Run
 from skinzoo.training.prepare import read_cases
 from skinzoo.training.runs import SPLIT_FILE
 
@@ -60,9 +61,7 @@ def main() -> None:
     write_result(given.to, results, packages=PACKAGES, load=load)
 
 
-def validation_cases(
-    run: skinzoo.Run, count: int, data: str | None
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def validation_cases(run: Run, count: int, data: str | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
     config = run.folder.config()
     if data is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=data))
@@ -72,7 +71,7 @@ def validation_cases(
 
 
 def measure(
-    run: skinzoo.Run,
+    run: Run,
     name: str,
     folder: Path,
     inputs: dict[str, np.ndarray],

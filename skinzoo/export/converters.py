@@ -14,6 +14,7 @@ import tensorflow as tf
 from skinzoo.export import names
 from skinzoo.export.formats import LITERT, LITERT_INT8, ONNX, OPENVINO, Format
 from skinzoo.extras import require
+from skinzoo.model import metadata_encoder
 
 Inputs = Mapping[str, np.ndarray]
 Answer = Callable[[Inputs], np.ndarray]
@@ -70,10 +71,13 @@ def write_core(model: keras.Model, folder: Path, target: Format) -> None:
         image: tf.Tensor, age: tf.Tensor, sex: tf.Tensor, localization: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         if target.whole_years:
-            age = tf.where(age < 0, float("nan"), tf.cast(age, tf.float32))
+            # The mean becomes 0 after scaling, as an unknown age does. A quantised graph knows no NaN.
+            age = tf.where(age < 0, mean, tf.cast(age, tf.float32))
         inputs = {names.IMAGE: image, names.AGE: age, names.SEX: sex, names.LOCALIZATION: localization}
         return {names.PROBABILITIES: model(inputs, training=False)}
 
+    encoder = metadata_encoder(model)
+    mean = 0.0 if encoder is None else float(encoder.age_mean)
     archive = keras.export.ExportArchive()
     archive.add_endpoint(names.SERVING, answer, input_signature=specs)
     archive.write_out(str(folder), verbose=False)
@@ -123,7 +127,9 @@ def _load_litert(file: Path) -> Answer:
 
 def _write_onnx(core: Path, file: Path, representative: Inputs | None) -> None:
     tf2onnx = importlib.import_module("tf2onnx.convert")
-    function = tf.saved_model.load(str(core)).signatures[names.SERVING]
+    # Kept, since a signature does not keep the variables that it uses.
+    loaded = tf.saved_model.load(str(core))
+    function = loaded.signatures[names.SERVING]
     specs = tuple(function.structured_input_signature[1].values())
     tf2onnx.from_function(
         tf.function(lambda *values: function(**{s.name: v for s, v in zip(specs, values, strict=True)})),
