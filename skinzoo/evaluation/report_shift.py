@@ -34,9 +34,9 @@ def robustness_section(robustness: Robustness) -> Section:
     for name in robustness.corruptions:
         cells = [_number(cell.balanced_accuracy, cell.interval) for cell in robustness.of(name)]
         mean = robustness.mean(name)
-        rows.append([name, *cells, f"{mean:.3f}", _share(robustness.relative(mean))])
+        rows.append([name, f"{mean:.3f}", _share(robustness.relative(mean)), *cells])
     mean = robustness.mean()
-    rows.append(["all", *[""] * len(STRENGTHS), f"{mean:.3f}", _share(robustness.relative(mean))])
+    rows.append(["all", f"{mean:.3f}", _share(robustness.relative(mean)), *[""] * len(STRENGTHS)])
     worst = max(robustness.cells, key=lambda cell: cell.lost)
     text = (
         f"Balanced accuracy is {robustness.clean:.3f} on the images as they are, and {mean:.3f} in the mean "
@@ -51,7 +51,7 @@ def robustness_section(robustness: Robustness) -> Section:
         grids=(
             Grid(
                 "Balanced accuracy on corrupted images",
-                ["corruption", *(f"strength {one}" for one in STRENGTHS), "mean", "of clean"],
+                ["corruption", "mean", "of clean", *(f"strength {one}" for one in STRENGTHS)],
                 rows,
                 "95% intervals in brackets.",
             ),
@@ -88,7 +88,7 @@ def robustness_picture(robustness: Robustness) -> Picture:
         axes.set_ylim(0, 1)
         axes.yaxis.grid(True, color=LINE)
         axes.tick_params(length=0)
-        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, fontsize=8.5)
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8.5)
 
     words = "; ".join(
         f"{name}: " + ", ".join(f"{cell.balanced_accuracy:.3f}" for cell in robustness.of(name))
