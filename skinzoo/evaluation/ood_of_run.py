@@ -210,7 +210,7 @@ class _Extractor:
         self._run, self._total, self._progress, self._done = run, total, progress, 0
         pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(feature_map(run.model))
         logits = run.model.get_layer(PROBABILITIES_LAYER).input
-        self._answer = answering(keras.Model(run.model.input, [pooled, logits]), BATCH_SIZE)
+        self._answer = answering(keras.Model(run.model.input, [pooled, logits]))
 
     def __call__(self, part: pd.DataFrame, whole: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         # The labels go with the batches and are not used; those of other data may be no class of the run.

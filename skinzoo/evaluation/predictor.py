@@ -165,17 +165,20 @@ class RunPredictor:
         cases = read_cases(config, self.split)
         return cases.table, cases.split
 
+    @functools.cached_property
+    def _answer(self) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:
+        return answering(self.run.model)
+
     def probabilities(self, part: pd.DataFrame, whole: pd.DataFrame, looking: Looking) -> np.ndarray:
         """Return probabilities of rows of a canonical table, each view of each image seen by the model."""
         shown = views(looking.tta)
-        answer = answering(self.run.model, min(looking.batch_size, len(part)))
         found, done = [], 0
         ids = part["image_id"].tolist()
         for inputs, _ in batches(self.run, part, whole, looking.batch_size).numpy_batches():
             images = inputs["image"]
             if looking.alter is not None:
                 images = looking.alter(images, ids[done : done + len(images)])
-            seen = [answer({**inputs, "image": view.show(images)})[0] for view in shown]
+            seen = [self._answer({**inputs, "image": view.show(images)})[0] for view in shown]
             found.append(np.mean(seen, axis=0, dtype=np.float64))
             done += len(images)
             if looking.progress is not None:
@@ -183,32 +186,26 @@ class RunPredictor:
         return np.concatenate(found)
 
 
-def answering(model: keras.Model, size: int) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:
-    """Return a model as a function of batches of up to `size` cases.
-
-    A smaller batch is filled up and the answers cut, as a graph for its size would cost more than the batch.
+def answering(model: keras.Model) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:
+    """Return a model as a function of batches of any size, traced once.
 
     Args:
         model: The model.
-        size: Cases in a full batch.
 
     Returns:
         Takes the model's inputs, returns its outputs.
     """
     import tensorflow as tf
 
-    run = tf.function(lambda inputs: model(inputs, training=False))
+    signature = {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in model.input.items()
+    }
+    # `predict_on_batch` would trace anew for the last batch's size, and a graph costs more than a batch.
+    run = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(signature)
 
     def answer(inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        cases = len(inputs["image"])
-        filled = {
-            name: np.concatenate([values, np.repeat(values[-1:], size - cases, axis=0)])
-            if cases < size
-            else values
-            for name, values in inputs.items()
-        }
-        outputs = run({name: tf.convert_to_tensor(values) for name, values in filled.items()})
-        return [output.numpy()[:cases] for output in (outputs if isinstance(outputs, list) else [outputs])]
+        outputs = run({name: tf.constant(inputs[name]) for name in signature})
+        return [output.numpy() for output in (outputs if isinstance(outputs, list) else [outputs])]
 
     return answer
 
