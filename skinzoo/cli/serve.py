@@ -17,7 +17,7 @@ from skinzoo.errors import UsageError
 if TYPE_CHECKING:
     from skinzoo.serving.folders import ModelSource
     from skinzoo.serving.servable import Servable
-    from skinzoo.serving.serve import ServeRequest
+    from skinzoo.serving.server import Server
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
@@ -67,7 +67,19 @@ def serve(
     model_base_path: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The versions of one model, instead of BASE.")
     ] = None,
-    model_name: Annotated[str, typer.Option(help="Name of the model of --model-base-path.")] = "default",
+    model_name: Annotated[
+        str, typer.Option(help="Name of the model of --model-base-path or --backend.")
+    ] = "default",
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The typed service in front of the TensorFlow Serving there, for its --model-name.",
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Card of the --backend's export, or its folder.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of gRPC; 0 for any free one.")] = 8500,
     grpc_socket_path: Annotated[
@@ -119,7 +131,8 @@ def serve(
     SIGTERM stops the server when the calls under way are answered; a second one stops it at once.
     """
     given = [name for name, value in (
-        ("BASE", bases), ("--model-config-file", model_config_file), ("--model-base-path", model_base_path)
+        ("BASE", bases), ("--model-config-file", model_config_file), ("--model-base-path", model_base_path),
+        ("--backend", backend),
     ) if value]  # fmt: skip
     if len(given) > 1:
         raise UsageError(
@@ -131,13 +144,29 @@ def serve(
             "`--batching-parameters-file` must come with --enable-batching. Received: it alone.",
             hint="Add --enable-batching.",
         )
+    if card is not None and backend is None:
+        raise UsageError("`--card` must come with --backend. Received: it alone.")
     channel_arguments = _channel_arguments(grpc_channel_arguments)
     import_keras()
     from skinzoo.serving.batching import read_batching
     from skinzoo.serving.servable import LoadOptions
-    from skinzoo.serving.serve import ServeRequest
+    from skinzoo.serving.serve import BackendRequest, ServeRequest, fronting, serving
     from skinzoo.serving.server import ServerOptions
 
+    listening = ServerOptions(
+        host=host,
+        port=port,
+        socket_path=grpc_socket_path,
+        threads=grpc_max_threads,
+        channel_arguments=channel_arguments,
+        as_content=enable_serialization_as_tensor_content,
+    )
+    if backend is not None:
+        front = BackendRequest(address=backend, model=model_name, card=card, server=listening)
+        with fronting(front) as server:
+            _until_stopped(server)
+        render.notice("Stopped.")
+        return
     request = ServeRequest(
         sources=_sources(bases or [], model_config_file, model_base_path, model_name),
         load=LoadOptions(
@@ -146,39 +175,30 @@ def serve(
             tags=tuple(tag for tag in saved_model_tags.split(",") if tag),
             warmup=enable_model_warmup,
         ),
-        server=ServerOptions(
-            host=host,
-            port=port,
-            socket_path=grpc_socket_path,
-            threads=grpc_max_threads,
-            channel_arguments=channel_arguments,
-            as_content=enable_serialization_as_tensor_content,
-        ),
+        server=listening,
         intra_op_threads=tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
         inter_op_threads=tensorflow_inter_op_parallelism or tensorflow_session_parallelism,
     )
-    _serve(request)
-
-
-def _serve(request: ServeRequest) -> None:
-    from skinzoo.serving.serve import serving
-
     for source in request.sources:
         render.notice(f"Loading {source.name} from {source.base_path}")
     with serving(request, loaded=_announce) as (server, _):
-        stop = threading.Event()
-
-        def asked(number: int, frame: Any) -> None:
-            if stop.is_set():
-                raise KeyboardInterrupt
-            stop.set()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, asked)
-        render.notice(f"Ready: gRPC on {server.address}. Stop with Ctrl-C.")
-        stop.wait()
-        render.notice("Stopping when the calls under way are answered; once more stops now.")
+        _until_stopped(server)
     render.notice("Stopped.")
+
+
+def _until_stopped(server: Server) -> None:
+    stop = threading.Event()
+
+    def asked(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, asked)
+    render.notice(f"Ready: gRPC on {server.address}. Stop with Ctrl-C.")
+    stop.wait()
+    render.notice("Stopping when the calls under way are answered; once more stops now.")
 
 
 def _announce(servable: Servable) -> None:

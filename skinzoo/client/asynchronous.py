@@ -98,7 +98,7 @@ class AsyncClient:
             try:
                 async for case in _each(cases):
                     yield await asyncio.to_thread(feed.request, case)
-            except BaseException as error:
+            except Exception as error:
                 feed.failure = error
                 raise
 
@@ -112,7 +112,7 @@ class AsyncClient:
                 yield feed.result(response)
         except (grpc.RpcError, asyncio.CancelledError) as error:
             # gRPC cancels the call, and so this task's wait, where the requests fail.
-            if feed.failure is not None and not isinstance(feed.failure, asyncio.CancelledError):
+            if feed.failure is not None:
                 raise feed.failure from error
             if isinstance(error, asyncio.CancelledError):
                 raise

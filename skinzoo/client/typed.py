@@ -80,7 +80,7 @@ class StreamFeed:
         cases: Iterable[Case],
         check: Callable[[Case], ReadyCase | Result],
     ) -> None:
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         """What the iterable of cases raised, which gRPC would only log."""
         self._api = api
         self._cases = cases
@@ -95,7 +95,7 @@ class StreamFeed:
         try:
             for case in self._cases:
                 yield self.request(case)
-        except BaseException as error:
+        except Exception as error:
             self.failure = error
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from PIL import Image
 
 from skinzoo.data.images import MAX_PIXELS, TooManyPixelsError, inspect_bytes
 from skinzoo.errors import DataError
@@ -53,6 +55,7 @@ class Limits:
         pixels: Most pixels of an image.
         batch: Most cases that are run together.
         in_flight: Most cases of a stream that are under way at a time.
+        decode: Decode every image while it is checked; for an engine that fails a whole batch for one image.
     """
 
     cases: int = 4096
@@ -60,6 +63,7 @@ class Limits:
     pixels: int = MAX_PIXELS
     batch: int = 32
     in_flight: int = 16
+    decode: bool = False
 
 
 class CaseProblem(Exception):  # noqa: N818
@@ -103,6 +107,20 @@ def check_case(case: pb.Case, limits: Limits) -> None:
         raise CaseProblem(pb.CaseError.IMAGE_TOO_LARGE, error.message) from error
     except DataError as error:
         raise CaseProblem(pb.CaseError.INVALID_IMAGE, error.message) from error
+    if limits.decode:
+        try:
+            with Image.open(io.BytesIO(case.image)) as image:
+                image.load()
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise undecodable_case(str(error)) from error
+
+
+def undecodable_case(reason: str) -> CaseProblem:
+    """Return the problem of an image whose header is fine and whose pixels are not."""
+    return CaseProblem(
+        pb.CaseError.INVALID_IMAGE,
+        f"An image must be one that can be decoded. Received: {_first_line(reason)}",
+    )
 
 
 def warnings_of(case: pb.Case, card: Card) -> list[str]:
@@ -223,12 +241,8 @@ def _isolated(
 
 
 def _problem(signature: str, error: RpcError) -> CaseProblem:
-    undecodable = signature != TENSORS and error.code is grpc.StatusCode.INVALID_ARGUMENT
-    if undecodable:
-        return CaseProblem(
-            pb.CaseError.INVALID_IMAGE,
-            f"An image must be one that can be decoded. Received: {_first_line(error.message)}",
-        )
+    if signature != TENSORS and error.code is grpc.StatusCode.INVALID_ARGUMENT:
+        return undecodable_case(error.message)
     return CaseProblem(pb.CaseError.INTERNAL, _first_line(error.message) or error.code.name)
 
 

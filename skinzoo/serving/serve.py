@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from skinzoo.serving.backend import RemoteModels, card_of
+from skinzoo.serving.cases import Limits
 from skinzoo.serving.folders import ModelSource
 from skinzoo.serving.models import Models
 from skinzoo.serving.servable import LoadOptions, Servable
@@ -61,6 +64,45 @@ def serving(
         yield server, models
     finally:
         server.stop(GRACE)
+        models.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendRequest:
+    """Which TensorFlow Serving to put the typed service in front of.
+
+    Args:
+        address: `HOST:PORT` of its gRPC.
+        model: Name of its model.
+        card: The export's card, or the folder of its version; None where there is none at hand.
+        server: Where and how to listen.
+    """
+
+    address: str
+    model: str
+    card: Path | None = None
+    server: ServerOptions = field(default_factory=ServerOptions)
+
+
+@contextmanager
+def fronting(request: BackendRequest) -> Iterator[Server]:
+    """Serve the typed service in front of a remote server while the body of the `with` runs.
+
+    Raises:
+        ServingError: The port cannot be had, or there is no such server or model.
+        ModelError: The card cannot be read.
+    """
+    card = card_of(request.card) if request.card is not None else None
+    models = RemoteModels(request.address, request.model, card=card)
+    try:
+        # TensorFlow fails a whole batch for one image, so each is decoded before it is sent.
+        server = Server(models, request.server, limits=Limits(decode=True))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop(GRACE)
+    finally:
         models.close()
 
 

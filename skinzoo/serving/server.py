@@ -12,13 +12,15 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from skinzoo.errors import ServingError
 from skinzoo.serving import model_service, prediction_service, typed
+from skinzoo.serving.backend import RemoteModels
+from skinzoo.serving.cases import Limits
 from skinzoo.serving.models import Models
 
 LARGEST_MESSAGE = 2**31 - 1
 """Bytes; TensorFlow Serving's limit."""
 THREADS = 128
-# What asks for the whole server, and TensorFlow Serving's short names.
-_SHORT_NAMES = ("", "PredictionService", "ModelService")
+# TensorFlow Serving's names of services for health checks.
+_SHORT_NAMES = ("PredictionService", "ModelService")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +48,21 @@ class Server:
     """All services on one port, which is taken at once; calls are answered from `start` on.
 
     Args:
-        models: What is served.
+        models: What is served. Models of a remote server are served by the typed service alone.
         options: Where and how.
+        limits: What a request to the typed service may ask for.
 
     Raises:
         ServingError: The port cannot be had.
     """
 
-    def __init__(self, models: Models, options: ServerOptions | None = None) -> None:
+    def __init__(
+        self,
+        models: Models | RemoteModels,
+        options: ServerOptions | None = None,
+        *,
+        limits: Limits | None = None,
+    ) -> None:
         options = options or ServerOptions()
         self._server = grpc.server(
             ThreadPoolExecutor(options.threads, thread_name_prefix="rpc"),
@@ -65,13 +74,10 @@ class Server:
                 *options.channel_arguments,
             ],
         )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            prediction_service.PredictionService(models, as_content=options.as_content), self._server
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            model_service.ModelService(models), self._server
-        )
-        typed.add_typed_service(self._server, models)
+        self._services: tuple[str, ...] = (typed.SERVICE_NAME,)
+        if isinstance(models, Models):
+            self._add_services_of_tensorflow(models, as_content=options.as_content)
+        typed.add_typed_service(self._server, models, limits=limits)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -96,9 +102,17 @@ class Server:
         self._server.stop(grace).wait()
 
     def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        services = (prediction_service.SERVICE_NAME, model_service.SERVICE_NAME, typed.SERVICE_NAME)
-        for service in (*_SHORT_NAMES, *services):
+        for service in ("", *self._services):
             self._health.set(service, status)
+
+    def _add_services_of_tensorflow(self, models: Models, *, as_content: bool) -> None:
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            prediction_service.PredictionService(models, as_content=as_content), self._server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            model_service.ModelService(models), self._server
+        )
+        self._services += (prediction_service.SERVICE_NAME, model_service.SERVICE_NAME, *_SHORT_NAMES)
 
     def _listen(self, address: str) -> int:
         try:

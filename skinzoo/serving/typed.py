@@ -24,6 +24,7 @@ from skinzoo.serving.cases import (
     check_case,
     classification,
     inputs_of,
+    undecodable_case,
 )
 from skinzoo.serving.servable import Servable
 from skinzoo.serving.status import RpcError, failed_precondition, invalid_argument
@@ -33,6 +34,7 @@ from skinzoo.v1.lesion_classifier_pb2_grpc import (
     add_LesionClassifierServicer_to_server,
 )
 
+_FOREVER = 1e9
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["LesionClassifier"].full_name
 
 
@@ -79,9 +81,7 @@ class LesionClassifierService(LesionClassifierServicer):
                     f"`cases` must hold at most {self._limits.cases} cases. Received: {len(request.cases)}."
                 )
             with self._use(request.model) as (servable, card):
-                results = answer(
-                    request.cases, servable, card, self._limits, timeout=context.time_remaining()
-                )
+                results = answer(request.cases, servable, card, self._limits, timeout=_time_left(context))
                 return pb.ClassifyResponse(model=_served(servable), classes=card.classes, results=results)
 
     def ClassifyStream(  # noqa: N802
@@ -99,9 +99,7 @@ class LesionClassifierService(LesionClassifierServicer):
 
             def one(request: Any) -> pb.CaseResult:
                 with self._use(pinned) as (now, card_now):
-                    return answer(
-                        [request.case], now, card_now, self._limits, timeout=context.time_remaining()
-                    )[0]
+                    return answer([request.case], now, card_now, self._limits, timeout=_time_left(context))[0]
 
             requests = itertools.chain([first], request_iterator)
             for sequence, result in enumerate(in_order(requests, one, self._limits.in_flight)):
@@ -122,11 +120,11 @@ class LesionClassifierService(LesionClassifierServicer):
             case = request.case
             try:
                 check_case(case, self._limits)
-                pixels = _decoded(case, servable, context.time_remaining())
+                pixels = _decoded(case, servable, _time_left(context))
             except CaseProblem as problem:
                 response.result.CopyFrom(problem.result(case.id))
                 return response
-            outputs = servable.run(EXPLAIN, inputs_of([case]), timeout=context.time_remaining())
+            outputs = servable.run(EXPLAIN, inputs_of([case]), timeout=_time_left(context))
             row = {name: np.asarray(outputs[name])[0] for name in (*OUTPUTS, ATTENTION) if name in outputs}
             attention = row[ATTENTION]
             response.result.CopyFrom(
@@ -175,10 +173,14 @@ def _decoded(case: Any, servable: Servable, timeout: float | None) -> np.ndarray
     except RpcError as error:
         if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
             raise
-        raise CaseProblem(
-            pb.CaseError.INVALID_IMAGE,
-            f"An image must be one that can be decoded. Received: {error.message.splitlines()[0][:300]}",
-        ) from error
+        raise undecodable_case(error.message) from error
+
+
+def _time_left(context: grpc.ServicerContext) -> float | None:
+    """Return the seconds until the caller's deadline; None where there is none."""
+    left = context.time_remaining()
+    # gRPC gives three hundred billion years for none.
+    return left if left is not None and left < _FOREVER else None
 
 
 def _served(servable: Servable) -> Any:
