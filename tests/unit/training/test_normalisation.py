@@ -78,7 +78,7 @@ def test_a_momentum_that_is_lower_already_stays(model):
     assert [layer.momentum for layer in batch_normalisations(model)] == [MOBILENET_MOMENTUM]
 
 
-CLASSES, IMAGES, IMAGE_SIZE = 3, 48, 32
+CLASSES, IMAGES, IMAGE_SIZE = 3, 24, 32
 
 
 @pytest.fixture
@@ -124,6 +124,7 @@ def test_the_statistics_of_a_mobilenet_follow_with_the_momentum_of_the_recipe(co
     recipe = make_config("mobilenetv2", recipe="default").training
     assert recipe.batch_norm == "momentum"
     override_momentum(model, recipe.batch_norm_momentum)
-    training, validation = accuracies(model, *coloured, learning_rate=1e-5, steps=40)
+    # At momentum 0.9 a hundred steps leave 3e-5 of what the statistics began with.
+    training, validation = accuracies(model, *coloured, learning_rate=1e-5, steps=100)
     assert training > 0.95
     assert validation > 0.9
