@@ -27,8 +27,8 @@ def main() -> None:
     test = arguments.run / "evaluation" / "test"
     for path in (arguments.run / "card.json", arguments.run / "history.csv"):
         shutil.copyfile(path, arguments.to / path.name)
-    for path in (test / "evaluation.json", test / "evaluation.md"):
-        shutil.copyfile(path, arguments.to / path.name)
+    for suffix in ("json", "md"):
+        shutil.copyfile(test / f"report.{suffix}", arguments.to / f"evaluation.{suffix}")
     written = json.loads((arguments.run / "environment.json").read_text(encoding="utf-8"))
     write_json(
         arguments.to / "result.json",
