@@ -65,6 +65,6 @@ def test_a_command_that_fails_ends_the_demo_with_its_exit_code(tmp_path):
 
     demo = Demo(tmp_path / "out")
     demo.steps = lambda: (Step("Fails", ("train", "no_such_variant")),)
-    with pytest.raises(DemoError, match="must succeed. Received: exit code 4") as caught:
+    with pytest.raises(DemoError, match=r"must succeed\. Received: exit code 4") as caught:
         demo.run(lambda number, step: None)
     assert caught.value.exit_code == 4
