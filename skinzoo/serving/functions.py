@@ -112,7 +112,9 @@ class Batched:
         if shape not in self._queues:
             specs = list(self._signature.specs.values())
             queue = Queue(self._flat, specs, self._batching)
-            call = tf.function(queue, input_signature=specs, autograph=False).get_concrete_function()
+            call = tf.function(
+                lambda *rows: queue(*rows), input_signature=specs, autograph=False
+            ).get_concrete_function()
             self._queues[shape] = queue, call
         return self._queues[shape]
 
@@ -164,10 +166,15 @@ def with_constants(signature: Signature) -> Callable[..., list[tf.Tensor]]:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     specs: Sequence[tf.TensorSpec] = list(signature.specs.values())
-    whole = tf.function(signature.flat, input_signature=specs, autograph=False).get_concrete_function()
+    whole = tf.function(
+        lambda *inputs: signature.flat(*inputs), input_signature=specs, autograph=False
+    ).get_concrete_function()
     try:
         frozen = convert_variables_to_constants_v2(whole)
     except (ValueError, TypeError, tf.errors.OpError) as error:
         _LOG.warning("The weights stay variables: %s", error)
         return signature.flat
-    return lambda *inputs: list(frozen(*inputs))
+    # What is no variable, such as a table of terms, becomes a further input.
+    captured = {inside.name: outside for outside, inside in whole.graph.captures}
+    others = [captured[one.name] for one in frozen.inputs if one.name in captured]
+    return lambda *inputs: list(frozen(*inputs, *others))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import grpc
 
 # gRPC puts the text into a header; TensorFlow Serving cuts it there too.
@@ -27,6 +30,18 @@ class RpcError(Exception):
     def number(self) -> int:
         """Return the code as the number that goes over the wire."""
         return int(self.code.value[0])
+
+
+# Lines with which TensorFlow says where in the code of the server something failed.
+_WHERE = ("Graph execution error", "Detected at node", "  File ", "<stack traces unavailable>")
+
+
+def from_tensorflow(error: Any) -> RpcError:
+    """Return the error for a `tf.errors.OpError`: its code, and its text without stack traces and nodes."""
+    lines = error.message.split("\n\t [[", 1)[0].split("\n")
+    headers = [i for i, line in enumerate(lines) if not line or line.startswith(_WHERE)]
+    text = "\n".join(lines[headers[-1] + 1 :] if headers else lines).strip()
+    return from_number(error.error_code, re.sub(r"^\{\{function_node [^}]*\}\} ", "", text or lines[0]))
 
 
 def from_number(number: int, message: str) -> RpcError:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
@@ -13,7 +14,7 @@ from skinzoo.errors import ModelError
 from skinzoo.export import names
 from skinzoo.serving.batching import Batching
 from skinzoo.serving.functions import Batched, FromFiles, Function, Signature, with_constants
-from skinzoo.serving.status import from_number
+from skinzoo.serving.status import from_tensorflow
 
 
 class TensorFlowEngine:
@@ -68,8 +69,8 @@ class TensorFlowEngine:
         try:
             found = function({name: tf.convert_to_tensor(value) for name, value in inputs.items()})
         except tf.errors.OpError as error:
-            raise from_number(error.error_code, error.message) from error
-        return {name: value.numpy() for name, value in found.items()}
+            raise from_tensorflow(error) from error
+        return {name: _array(value) for name, value in found.items()}
 
     def close(self) -> None:
         """Give the queues back."""
@@ -90,6 +91,12 @@ class TensorFlowEngine:
                 self._functions[name] = FromFiles(
                     signatures[name], signatures[names.DECODE], pixels, batched.queue
                 )
+
+
+def _array(tensor: tf.Tensor) -> np.ndarray:
+    value = tensor.numpy()
+    # A single string comes as `bytes`, of which NumPy would cut trailing zeros.
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _first_line(error: Exception) -> str:

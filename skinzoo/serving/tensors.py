@@ -52,7 +52,7 @@ def to_array(proto: TensorProto) -> np.ndarray:
         # A fast path: NumPy must not try to make anything of the bytes.
         if len(proto.string_val) == count and not proto.tensor_content:
             values = np.empty(count, object)
-            values[:] = proto.string_val
+            values[:] = list(proto.string_val)
             return values.reshape(shape)
         if proto.tensor_content or len(proto.string_val) > count or not proto.string_val:
             raise ValueError(f"{len(proto.string_val)} values for shape {list(shape)}")
@@ -70,7 +70,7 @@ def to_proto(value: Any, *, as_content: bool = False) -> TensorProto:
         value: An array or a tensor.
         as_content: Put numbers into `tensor_content` instead.
     """
-    array = np.asarray(value)
+    array = np.array(value, object) if isinstance(value, (bytes, str)) else np.asarray(value)
     dtype = tf.dtypes.as_dtype(array.dtype) if array.dtype.kind not in "OSU" else tf.string
     proto = TensorProto(dtype=dtype.as_datatype_enum)
     for size in array.shape:

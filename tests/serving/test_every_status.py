@@ -337,7 +337,7 @@ def test_an_output_without_the_batch_dimension(batching_server):
     assert code is Code.FAILED_PRECONDITION, text
 
 
-def test_a_full_queue_and_other_shapes(batching_server):
+def test_a_full_queue(batching_server):
     slow = predict(spec("odd", signature="slow"), {"x": [1.0] * 4})
     pending = [batching_server.prediction.Predict.future(slow, timeout=300) for _ in range(8)]
     failures = [one.exception(timeout=300) for one in pending]
