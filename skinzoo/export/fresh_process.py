@@ -9,6 +9,7 @@ Usage: python -c SOURCE FOLDER GOLDEN; prints JSON.
 import base64
 import json
 import sys
+from typing import Any
 
 
 class _Forbidden:
