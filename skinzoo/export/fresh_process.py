@@ -15,7 +15,7 @@ from typing import Any
 class _Forbidden:
     """A finder that refuses skinzoo."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if name.split(".")[0] in ("skinzoo", "skinzoo_zoo"):
             raise ImportError(f"an export must load without '{name}'")
 
@@ -74,7 +74,7 @@ def main(folder: str, golden: str) -> None:
     )
 
 
-def _feature(tf, **values):
+def _feature(tf: Any, **values: Any) -> Any:
     ((kind, value),) = values.items()
     message = {"bytes_list": tf.train.BytesList, "float_list": tf.train.FloatList}[kind]
     return tf.train.Feature(**{kind: message(value=[value])})
