@@ -98,7 +98,9 @@ def serve(
     enable_model_warmup: Annotated[
         bool,
         typer.Option(
-            "--enable-model-warmup/--no-enable-model-warmup", help="Replay warm-up records before serving."
+            "--enable-model-warmup/--no-enable-model-warmup",
+            help="Replay warm-up records before serving; on by default.",
+            show_default=False,
         ),
     ] = True,
     saved_model_tags: Annotated[str, typer.Option(metavar="TAG,...", help="Tags of the graph.")] = "serve",
@@ -107,6 +109,7 @@ def serve(
         typer.Option(
             "--enable-serialization-as-tensor-content/--no-enable-serialization-as-tensor-content",
             help="Answer Predict with tensor_content instead of typed fields.",
+            show_default=False,
         ),
     ] = False,
     grpc_max_threads: Annotated[
@@ -116,13 +119,13 @@ def serve(
         str, typer.Option(metavar="KEY=VALUE,...", help="Further options of gRPC.")
     ] = "",
     tensorflow_session_parallelism: Annotated[
-        int, typer.Option(min=0, help="Threads of TensorFlow, for both of the following; 0 leaves it to it.")
+        int, typer.Option(min=0, show_default=False, help="Threads of TensorFlow, for both of the following.")
     ] = 0,
     tensorflow_intra_op_parallelism: Annotated[
-        int, typer.Option(min=0, help="Threads within an operation.")
+        int, typer.Option(min=0, show_default=False, help="Threads within an operation.")
     ] = 0,
     tensorflow_inter_op_parallelism: Annotated[
-        int, typer.Option(min=0, help="Operations at the same time.")
+        int, typer.Option(min=0, show_default=False, help="Operations at the same time.")
     ] = 0,
 ) -> None:
     """Serve exports, or any SavedModel, over gRPC as TensorFlow Serving does.

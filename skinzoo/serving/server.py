@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from skinzoo.errors import ServingError
+from skinzoo.quiet import silenced
 from skinzoo.serving import model_service, prediction_service, typed
 from skinzoo.serving.backend import RemoteModels
 from skinzoo.serving.cases import Limits
@@ -116,10 +118,12 @@ class Server:
 
     def _listen(self, address: str) -> int:
         try:
-            return self._server.add_insecure_port(address)
+            # gRPC writes a line of its own for an address that it cannot have.
+            with silenced():
+                return self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise ServingError(
-                f"A server must be able to listen on {address}. Received: {_cause(error)}.",
+                f"A server must be able to listen on {address}. Received: {_cause(address)}.",
                 hint="Choose another port with --port, or 0 for any that is free.",
             ) from error
 
@@ -128,9 +132,17 @@ def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _cause(error: RuntimeError) -> str:
-    text = str(error)
-    for cause in ("Address already in use", "Permission denied", "Cannot assign requested address"):
-        if cause in text:
-            return cause
-    return text.split("\n", maxsplit=1)[0][:200]
+def _cause(address: str) -> str:
+    """Return why an address cannot be had, which gRPC does not tell."""
+    host, _, port = address.rpartition(":")
+    if host == "unix":
+        return "a path where no socket can be made"
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(where)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "an address that gRPC refuses"

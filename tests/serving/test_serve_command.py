@@ -77,7 +77,9 @@ def test_a_port_in_use(refused, halves):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         code, text = refused(halves, "--port", taken.getsockname()[1])
-    assert (code, "must be able to listen" in text, "--port" in text) == (6, True, True), text
+    assert (code, "Received: Address already in use." in text, "--port" in text) == (6, True, True), text
+    code, text = refused(halves, "--host", "192.0.2.1", "--port", 0)
+    assert (code, "Cannot assign requested address" in text) == (6, True), text
 
 
 def test_a_failing_warmup_record_fails_the_load(refused, halves, tmp_path):
