@@ -206,7 +206,7 @@ def measure_frozen(variant: str, options: argparse.Namespace, home: Path) -> dic
         "training.head_epochs=0",
     ]
     # Decodes the images, which both runs then find decoded.
-    timed_run(variant, [*shared, *whole, "--set", "training.steps_per_epoch=1"], home, lambda row: True)
+    timed_run(variant, [*shared, *whole, "--set", "training.steps_per_epoch=2"], home, lambda row: True)
     tuned = timed_run(variant, [*shared, *whole], home, lambda row: True)
     target = tuned["rows"][0][SCORE]
     features = timed_run(variant, [*shared, "--recipe", "frozen"], home, lambda row: row[SCORE] >= target)
@@ -230,7 +230,7 @@ def measure_steps(variant: str, options: argparse.Namespace, home: Path) -> dict
     """Measure the loops, and the start of a command that finds its images decoded."""
     found = measure(variant, options, home / "loop")
     arguments = ["--data", options.data, "--weights", "none", "--batch-size", str(options.batch_size)]
-    arguments += ["--set", "training.steps_per_epoch=1", "--epochs", "1"]
+    arguments += ["--set", "training.steps_per_epoch=2", "--epochs", "1"]
     timed_run(variant, arguments, home, lambda row: True)
     return found | {"first_step": timed_run(variant, arguments, home, lambda row: True)["first_step"]}
 

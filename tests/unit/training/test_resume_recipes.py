@@ -25,7 +25,7 @@ CASES = {
         "schedule.every=2",
     ),
     # No epoch counts as better, so that the rate falls at every plateau.
-    "paper": ("schedule.patience=1", "schedule.min_delta=10"),
+    "paper": ("data.protocol=lesion", "schedule.patience=1", "schedule.min_delta=10"),
 }
 
 
