@@ -14,8 +14,9 @@ from skinzoo.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from skinzoo.explain.agreement import Agreement
-    from skinzoo.explain.of_run import Explanation, Source
+    from skinzoo.explain.found import Explanation
     from skinzoo.explain.sanity import Sanity
+    from skinzoo.explain.source import Source
     from skinzoo.runs import Run
 
 _PARTS = ("train", "validation", "test", "all")
@@ -89,10 +90,11 @@ def explain(
     from skinzoo.cli.quiet import import_keras
 
     import_keras()
-    from skinzoo.explain import of_run
+    from skinzoo.explain.choices import Choices
+    from skinzoo.explain.of_run import explain as service
     from skinzoo.explain.report import write_report
 
-    choices = of_run.Choices(
+    choices = Choices(
         methods=tuple(dict.fromkeys(name.strip() for name in methods.split(",") if name.strip())),
         target=target,
         superpixels=superpixels,
@@ -104,7 +106,7 @@ def explain(
     )
     source = _source(loaded, images, part, data, external, dataset, age, sex, localization)
     with render.counted("Explaining") as progress:
-        found = of_run.explain(loaded, source, choices, masks=masks, pictured=cases, progress=progress)
+        found = service(loaded, source, choices, masks=masks, pictured=cases, progress=progress)
     report = write_report(found, to or loaded.path / "explanation" / source.name)
     if as_json:
         render.json_document(found.to_dict())
@@ -151,13 +153,13 @@ def _source(
     sex: str | None,
     localization: str | None,
 ) -> Source:
-    from skinzoo.explain import of_run
+    from skinzoo.explain.source import dataset_source, images_source, part_source
 
     if images:
-        return of_run.images_source(run, images, age=age, sex=sex or "", localization=localization or "")
+        return images_source(run, images, age=age, sex=sex or "", localization=localization or "")
     if external is not None:
-        return of_run.dataset_source(external, dataset=dataset)
-    return of_run.part_source(run, part or "test", data=data)
+        return dataset_source(external, dataset=dataset)
+    return part_source(run, part or "test", data=data)
 
 
 def _print(found: Explanation, report: Path) -> None:
@@ -189,7 +191,7 @@ def _print(found: Explanation, report: Path) -> None:
 
 def _print_agreement(agreement: Agreement) -> None:
     from skinzoo.explain.agreement import IOU, POINTING, SCORES, SHARE
-    from skinzoo.explain.report import title_of, with_interval
+    from skinzoo.explain.tables import title_of, with_interval
 
     shown = (SHARE, POINTING, IOU)
     render.line()
@@ -209,7 +211,7 @@ def _print_agreement(agreement: Agreement) -> None:
 
 
 def _print_sanity(sanity: Sanity) -> None:
-    from skinzoo.explain.report import rounded, sanity_findings, title_of
+    from skinzoo.explain.tables import rounded, sanity_findings, title_of
 
     methods = list(sanity.repeated)
     render.line()

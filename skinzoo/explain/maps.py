@@ -82,6 +82,9 @@ class MapMaker:
         Args:
             inputs: The model's inputs: `image` uint8 `(n, s, s, 3)`, `age`, `sex`, `localization` `(n,)`.
             targets: Class index, one for all or `(n,)`; that of each image's predicted class unless given.
+
+        Raises:
+            ModelError: The model yields NaN or infinity.
         """
         import tensorflow as tf
 
@@ -95,7 +98,7 @@ class MapMaker:
             score = tf.gather(logits, tf.constant(chosen), batch_dims=1)
         gradients = np.asarray(tape.gradient(score, features), np.float32)
         activations = np.asarray(features, np.float32)
-        return Maps(
+        found = Maps(
             probabilities=np.asarray(probabilities, np.float32),
             targets=chosen,
             attention=np.asarray(attention, np.float32),
@@ -103,6 +106,15 @@ class MapMaker:
             gradcam=grad_cam(activations, gradients),
             gradcam_plus=grad_cam_plus(activations, gradients),
         )
+        values = {"its probabilities": found.probabilities, **found.named()}
+        broken = [name for name, value in values.items() if not np.isfinite(value).all()]
+        if broken:
+            raise ModelError(
+                f"A model must yield finite numbers to be explained. Received: NaN or infinity in "
+                f"{', '.join(broken)} of '{self.model.name}'.",
+                hint="Its weights are not finite, or its arithmetic is too narrow for them.",
+            )
+        return found
 
     def _heads(self, features: np.ndarray) -> np.ndarray | None:
         import tensorflow as tf

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from skinzoo.explain.choices import SIGNED
 from skinzoo.explain.covering import OCCLUSION, SHAP
+from skinzoo.explain.found import Explained
 from skinzoo.explain.maps import ATTENTION, GRADCAM, GRADCAM_PLUS
-from skinzoo.explain.of_run import SIGNED, Explained
 from skinzoo.explain.overlay import AGAINST, FOR, colors, outlined, overlay, signed_overlay, stops
 from skinzoo.files import replacing
 from skinzoo.pages import Thumbnail

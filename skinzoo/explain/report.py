@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinzoo import __version__
-from skinzoo.evaluation.intervals import Interval
-from skinzoo.explain.agreement import CENTRE, SCORES, SHARE, THRESHOLDS, UNIFORM, Agreement
-from skinzoo.explain.of_run import IMAGES, SIGNED, Explanation
-from skinzoo.explain.pictures import TITLES, gradient, head_panels, panels_of, save_case, tile
-from skinzoo.explain.sanity import DEPENDENT, Sanity, Step
+from skinzoo.explain.agreement import SHARE, Agreement
+from skinzoo.explain.choices import SIGNED
+from skinzoo.explain.found import Explanation
+from skinzoo.explain.pictures import gradient, head_panels, panels_of, save_case, tile
+from skinzoo.explain.sanity import Sanity
+from skinzoo.explain.scoring import CENTRE, THRESHOLDS, UNIFORM
+from skinzoo.explain.source import IMAGES
+from skinzoo.explain.tables import REFERENCES, agreement_grids, sanity_findings, sanity_grids, title_of
 from skinzoo.files import write_json, write_text
 from skinzoo.pages import Grid, Plot, render_page
 from skinzoo.pages.drawing import LINE, MUTED, PALETTE, plot
+from skinzoo.pages.markdown import escaped, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HTML, MARKDOWN, JSON, FIGURES = "report.html", "report.md", "report.json", "figures"
 GIVEN = "given images"
-REFERENCES = {UNIFORM: "uniform map", CENTRE: "centred map"}
 _AGREEMENT_TEXT = (
     "How far the maps lie on the lesion, over all images with a mask. The uniform map has the same value "
     "everywhere and the centred one falls off from the middle of the image: neither has seen anything. "
@@ -92,119 +94,6 @@ def render_html(explanation: Explanation) -> str:
     )
 
 
-def title_of(method: str) -> str:
-    """Return what a method or reference map is called."""
-    return TITLES.get(method) or REFERENCES.get(method, method)
-
-
-def with_interval(value: float | None, interval: Interval | None, digits: int = 3) -> str:
-    """Return a number with its interval as text; `-` where it is undefined."""
-    if value is None:
-        return "-"
-    spread = f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]" if interval is not None else ""
-    return f"{value:.{digits}f}{spread}"
-
-
-def rounded(value: float | None) -> str:
-    """Return a similarity with two digits; `-` where it is undefined, and no minus before a zero."""
-    return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"
-
-
-def agreement_grids(agreement: Agreement) -> list[Grid]:
-    """Return the tables of the agreement with lesion masks."""
-    methods = agreement.methods
-    rows = [
-        [
-            SCORES[key],
-            *(with_interval(one.scores[key].value, one.scores[key].interval) for one in methods.values()),
-        ]
-        for key in SCORES
-    ]
-    rows.append(["the one threshold", *(f"{one.threshold:.2f}" for one in methods.values())])
-    images = f"{agreement.images:,} image" + ("s" if agreement.images != 1 else "")
-    grids = [
-        Grid(
-            "Agreement with lesion masks",
-            ["score", *map(title_of, methods)],
-            rows,
-            f"{images}; brackets: {agreement.level:.0%} intervals over {agreement.unit}s. Thresholds are of "
-            "the map stretched to 0..1; the best ones are chosen on these very images.",
-        )
-    ]
-    if len(agreement.labels) > 1:
-        grids.append(
-            Grid(
-                "Share inside the lesion, by true class",
-                ["map", *agreement.labels],
-                [
-                    ["images", *(f"{number:,}" for number in agreement.labels.values())],
-                    *(
-                        [
-                            title_of(name),
-                            *("-" if v is None else f"{v:.3f}" for v in one.by_label.values()),
-                        ]
-                        for name, one in methods.items()
-                    ),
-                ],
-            )
-        )
-    return grids
-
-
-def sanity_grids(sanity: Sanity) -> list[Grid]:
-    """Return the tables of the sanity checks."""
-    methods = list(sanity.repeated)
-    steps = [*sanity.cascade, sanity.mirrored, sanity.noisy]
-    names = ["nothing (trained)", *(f"to {step.name}" for step in sanity.cascade[1:])]
-    names += ["nothing; images mirrored", "nothing; a little noise"]
-
-    def rows(measure: Callable[[Step], Mapping[str, float | None]]) -> list[list[str]]:
-        return [
-            [
-                name,
-                *(rounded(measure(step)[m]) for m in methods),
-                f"{step.probability:.2f}",
-            ]
-            for name, step in zip(names, steps, strict=True)
-        ]
-
-    columns = ["made random", *map(title_of, methods), "probability"]
-    repeated = ", ".join(f"{title_of(m)} {value:.1e}" for m, value in sanity.repeated.items())
-    return [
-        Grid(
-            "Rank correlation with the trained model's maps",
-            columns,
-            rows(lambda step: step.spearman),
-            f"Means over {sanity.images:,} images, and the mean probability of the explained classes. "
-            f"Computed twice, the maps differ by at most, in parts of their greatest value: {repeated}.",
-        ),
-        Grid("Structural similarity to the trained model's maps", columns, rows(lambda step: step.ssim)),
-    ]
-
-
-def sanity_findings(sanity: Sanity) -> list[str]:
-    """Return what the sanity checks mean, a sentence or two for each method."""
-    found = []
-    behind, last = sanity.cascade[sanity.behind], sanity.cascade[-1]
-    for name, value in last.spearman.items():
-        before = behind.spearman[name]
-        if value is None or before is None:
-            found.append(f"{title_of(name)}: the same everywhere, so that nothing can be said of it.")
-            continue
-        verdict = "fails" if name in sanity.independent else "passes"
-        sentence = (
-            f"{title_of(name)}: {verdict}. With all layers random its ranks agree by {value:.2f} with the "
-            f"trained model's; at most {DEPENDENT:g} passes."
-        )
-        if name in sanity.blind:
-            sentence += (
-                f" But with only the layers behind the feature map random they agree by {before:.2f}: it "
-                "shows where features are strong, and hardly what the classifier makes of them."
-            )
-        found.append(sentence)
-    return found
-
-
 def _tiles(explanation: Explanation) -> list[tuple[str, str]]:
     if explanation.agreement is None:
         return []
@@ -272,36 +161,26 @@ def _cascade_plot(sanity: Sanity) -> Plot:
 
 
 def _markdown(explanation: Explanation, figures: list[Path]) -> str:
-    lines = [f"# {_escaped(explanation.run)}: explanations", ""]
-    lines += [f"- {_escaped(note)}" for note in explanation.notes]
+    lines = [f"# {escaped(explanation.run)}: explanations", ""]
+    lines += [f"- {escaped(note)}" for note in explanation.notes]
     if explanation.agreement is not None:
         lines += ["", "## Agreement with lesion masks", "", _AGREEMENT_TEXT, ""]
         for grid in agreement_grids(explanation.agreement):
-            lines += _table(grid)
+            lines += _titled(grid)
     if explanation.sanity is not None:
         lines += ["", "## Sanity checks", "", _SANITY_TEXT, ""]
-        lines += [f"- {_escaped(sentence)}" for sentence in sanity_findings(explanation.sanity)] + [""]
+        lines += [f"- {escaped(sentence)}" for sentence in sanity_findings(explanation.sanity)] + [""]
         for grid in sanity_grids(explanation.sanity):
-            lines += _table(grid)
+            lines += _titled(grid)
     lines += ["", "## Images", ""]
     for path in figures:
-        lines += [f"![{_escaped(path.stem)}]({FIGURES}/{path.name})", ""]
+        lines += [f"![{escaped(path.stem)}]({FIGURES}/{path.name})", ""]
     facts = Grid("What was explained", ["property", "value"], [list(x) for x in explanation.facts.items()])
-    lines += _table(facts)
+    lines += _titled(facts)
     lines += [f"Made by skinzoo {__version__}. For research and education, not for diagnosis."]
     return "\n".join(lines) + "\n"
 
 
-def _table(grid: Grid) -> list[str]:
-    return [
-        f"**{_escaped(grid.title)}**" + (f" {_escaped(grid.note)}" if grid.note else ""),
-        "",
-        "| " + " | ".join(map(_escaped, grid.columns)) + " |",
-        "|" + "---|" * len(grid.columns),
-        *("| " + " | ".join(map(_escaped, row)) + " |" for row in grid.rows),
-        "",
-    ]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+def _titled(grid: Grid) -> list[str]:
+    note = f" {escaped(grid.note)}" if grid.note else ""
+    return [f"**{escaped(grid.title)}.**{note}", "", *markdown_table(grid), ""]

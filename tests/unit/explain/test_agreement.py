@@ -4,19 +4,8 @@ import numpy as np
 import pytest
 
 from skinzoo.errors import DataError, UsageError
-from skinzoo.explain.agreement import (
-    CENTRE,
-    GAIN,
-    IOU,
-    IOU_EACH,
-    POINTING,
-    SHARE,
-    THRESHOLDS,
-    UNIFORM,
-    AgreementCounter,
-    reference_maps,
-    score_map,
-)
+from skinzoo.explain.agreement import GAIN, IOU, IOU_EACH, POINTING, SHARE, AgreementCounter
+from skinzoo.explain.scoring import CENTRE, THRESHOLDS, UNIFORM, reference_maps, score_map
 
 
 def box(size, top, bottom, left, right):
