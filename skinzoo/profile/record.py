@@ -43,6 +43,9 @@ COSTS: Mapping[str, str] = {
 }
 """Costs that a ratio compares, with what each is."""
 
+_MEASURED = ("built", "device", "parameters", "flops", "latency", "throughput")
+"""What every row without an error holds."""
+
 
 @dataclass
 class Profile:
@@ -135,13 +138,17 @@ def read_profile(path: Path) -> Profile:
         if document["kind"] != KIND or document["format"] != FORMAT:
             raise ValueError(f"kind '{document['kind']}', format {document['format']}")
         rows = [{**row, "variant": str(row["variant"]), "error": row["error"]} for row in document["rows"]]
+        for row in rows:
+            missing = [name for name in _MEASURED if row["error"] is None and name not in row]
+            if missing:
+                raise ValueError(f"no {missing[0]} in the row of {row['variant']}")
+        _conditions(document["conditions"])
         return Profile(ProfileSettings(**document["settings"]), dict(document["conditions"]), rows)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise _no_profile(path, f"no {error}") from error
+    except (OSError, ValueError, TypeError, AttributeError, UsageError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise DataError(
-            f"A profile must be a file that `skinzoo profile --to FILE.json` wrote. "
-            f"Received: '{path}' ({reason})."
-        ) from error
+        raise _no_profile(path, reason) from error
 
 
 def cost(row: Mapping[str, Any], name: str) -> float | None:
@@ -190,6 +197,13 @@ def check_ratio(first: str, second: str, variants: Collection[str]) -> None:
             "is no row.",
             hint=f"Measure it too: skinzoo profile {first} {second} --ratio {first} {second}",
         )
+
+
+def _no_profile(path: Path, reason: str | None) -> DataError:
+    return DataError(
+        f"A profile must be a file that `skinzoo profile --to FILE.json` wrote. "
+        f"Received: '{path}' ({reason})."
+    )
 
 
 def _conditions(environment: Mapping[str, Any]) -> dict[str, Any]:

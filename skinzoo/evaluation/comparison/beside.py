@@ -135,6 +135,8 @@ def costs_of(entry: Entry, profiles: Sequence[Profile]) -> tuple[Costs, str]:
             different = [name for name in NETWORK if row["built"].get(name) != chosen.get(name)]
             if not different:
                 place = f"{profile.device} of {profile.environment['processor']}"
+                if profile.settings.precision != "float32":
+                    place += f", {profile.settings.precision}"
                 return Costs(
                     parameters=parameters,
                     flops=row["flops"]["total"] if row["flops"] else None,

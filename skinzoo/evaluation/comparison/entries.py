@@ -202,7 +202,7 @@ def read_evaluations(path: Path, part: str) -> list[Entry] | Left:
     if run.state != FINISHED:
         command = "" if run.state == RUNNING else f"skinzoo train --resume {path}"
         return Left(run.name, path, f"it is {run.state}", command)
-    wanted = EXTERNAL if part == EXTERNAL else run.document(SPLIT_FILE)["aliases"].get(part, part)
+    wanted = EXTERNAL if part == EXTERNAL else run.document(SPLIT_FILE).get("aliases", {}).get(part, part)
     entries = [
         entry
         for file in sorted((path / EVALUATION_FOLDER).glob(f"*/{JSON}"))
@@ -239,6 +239,7 @@ def read_entry(path: Path, file: Path) -> Entry:
         predictions = file.with_name(PREDICTIONS_FILE)
         for key in ("variant", "recipe", "dataset", "protocol", "split_hash", "part", "stamps"):
             provenance[key]
+        card["classes"]
         return Entry(
             name=name,
             path=path,

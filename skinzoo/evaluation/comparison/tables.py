@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skinzoo.evaluation.comparison.beside import Costs
 from skinzoo.evaluation.comparison.ranking import Comparison, Group, Row, title_of
 from skinzoo.evaluation.report import with_interval
 from skinzoo.pages import Grid, Plot
@@ -57,11 +58,11 @@ def cost_grid(group: Group, *, brief: bool = False) -> Grid:
         group: The split.
         brief: Whether to leave out variant, recipe and seed, for a terminal.
     """
-    batch = next((row.costs.batch for row in group.rows if row.costs.batch), None)
+    batches = {row.costs.batch for row in group.rows if row.costs.batch}
     places = dict.fromkeys(row.costs.device for row in group.rows if row.costs.device)
     columns = [
         *("run", "variant", "recipe", "input", "seed", "parameters", "GFLOPs", "latency (ms)"),
-        f"images/s, batch {batch}" if batch else "images/s",
+        f"images/s, batch {min(batches)}" if len(batches) == 1 else "images/s",
     ]
     rows = []
     for row in group.rows:
@@ -76,7 +77,7 @@ def cost_grid(group: Group, *, brief: bool = False) -> Grid:
                 f"{costs.parameters:,}" if costs.parameters is not None else _UNKNOWN,
                 f"{costs.flops / 1e9:.3g}" if costs.flops is not None else _UNKNOWN,
                 f"{1000 * costs.latency:.3g}" if costs.latency is not None else _UNKNOWN,
-                f"{costs.throughput:.3g}" if costs.throughput is not None else _UNKNOWN,
+                _throughput(costs, several=len(batches) > 1),
             ]
         )
     note = f"Measured on {'; '.join(places)}." if places else ""
@@ -88,6 +89,13 @@ def cost_grid(group: Group, *, brief: bool = False) -> Grid:
     return Grid(
         "Networks and costs", [columns[i] for i in shown], [[row[i] for i in shown] for row in rows], note
     )
+
+
+def _throughput(costs: Costs, *, several: bool) -> str:
+    if costs.throughput is None:
+        return _UNKNOWN
+    # Profiles of different batches may stand in one table.
+    return f"{costs.throughput:.3g}" + (f" (batch {costs.batch})" if several else "")
 
 
 def papers_grid(comparison: Comparison, group: Group) -> Grid | None:
