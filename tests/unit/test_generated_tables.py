@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_generated_table_is_up_to_date():
     done = subprocess.run(
-        [sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
