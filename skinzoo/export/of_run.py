@@ -125,18 +125,15 @@ def export_run(
             write_json(stage.path / names.GOLDEN_FILE, golden.to_dict())
             beside, signatures, records = stage.path, {}, 0
             more = {"file": describe_file(target) | {"bytes": size}}
-        settled = stage.settle()
-        card = describe(
-            run,
-            name=name,
-            version=settled,
-            calibration=calibration,
-            signatures=signatures,
-            parity=parity.to_dict(),
-        )
-        write_json(beside / names.CARD_FILE, card.to_dict() | more)
-        path = stage.keep(settled)
-    return Exported(path, target.name, card, parity, size, records)
+        facts = {"calibration": calibration, "signatures": signatures, "parity": parity.to_dict()}
+        cards: list[Card] = []
+
+        def write_card(settled: int) -> None:
+            cards.append(describe(run, name=name, version=settled, **facts))
+            write_json(beside / names.CARD_FILE, cards[-1].to_dict() | more)
+
+        path = stage.keep(write_card)
+    return Exported(path, target.name, cards[-1], parity, size, records)
 
 
 def model_name(run: Source) -> str:

@@ -6,7 +6,7 @@ import errno
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -69,20 +69,29 @@ class Staging:
         self._version = version
         self.path = model / f".export.{secrets.token_hex(6)}.part"
 
-    def settle(self) -> int:
-        """Return the version that it is going to be; another export may have taken a number meanwhile."""
-        if self._version is None:
-            return max(versions_in(self._model), default=0) + 1
-        return self._version
-
-    def keep(self, version: int) -> Path:
+    def keep(self, prepare: Callable[[int], None]) -> Path:
         """Rename it to its version.
 
+        Args:
+            prepare: Writes what states the version; called again with the next one where another export
+                took the number meanwhile.
+
         Raises:
-            UsageError: The version exists.
+            UsageError: The version that was asked for exists.
         """
-        _check_free(self._model, version)
-        return self.path.rename(self._model / str(version))
+        while True:
+            version = self._version
+            if version is None:
+                version = max(versions_in(self._model), default=0) + 1
+            else:
+                _check_free(self._model, version)
+            prepare(version)
+            try:
+                return self.path.rename(self._model / str(version))
+            except OSError as error:
+                # Nothing takes the place of a folder that holds something.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
 
 
 @contextmanager

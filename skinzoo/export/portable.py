@@ -82,7 +82,7 @@ def write_portable(
     representative = None
     if target.name == LITERT_INT8:
         representative = inputs_for(target, representative_inputs(run, data))
-    folder.mkdir()
+    folder.mkdir(parents=True)
     file = folder / target.file
     cases = inputs_for(target, run.inputs([vars(case) for case in golden.cases]))
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,5 +1,7 @@
 """Names, version numbers, and folders that appear whole or not at all."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from skinzoo.errors import ModelError, UsageError
@@ -13,7 +15,7 @@ def write(base, name="lesions", version=None, target=SAVEDMODEL):
     with staging(base, name, version, target) as stage:
         stage.path.mkdir()
         (stage.path / target.file).write_text("graph")
-        return stage.keep(stage.settle())
+        return stage.keep(lambda number: None)
 
 
 def test_versions_count_up_from_the_highest(tmp_path):
@@ -43,7 +45,7 @@ def test_while_it_is_written_no_version_is_seen_and_afterwards_all_of_it(tmp_pat
         stage.path.mkdir()
         assert versions_in(tmp_path / "lesions") == {}
         (stage.path / SAVEDMODEL.file).write_text("graph")
-        path = stage.keep(stage.settle())
+        path = stage.keep(lambda number: None)
     assert (path / SAVEDMODEL.file).read_text() == "graph"
 
 
@@ -67,15 +69,44 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     assert list((tmp_path / "lesions").iterdir()) == [kept]
 
 
-def test_a_number_that_was_taken_meanwhile_is_not_overwritten(tmp_path):
+def test_a_number_that_is_taken_meanwhile_is_not_overwritten(tmp_path):
+    stated, others = [], []
     with staging(tmp_path, "lesions", None, SAVEDMODEL) as stage:
         stage.path.mkdir()
-        settled = stage.settle()
-        other = write(tmp_path)
-        with pytest.raises(UsageError, match=r"`--version` must be new\. Received: 1"):
-            stage.keep(settled)
-        assert stage.keep(stage.settle()).name == "2"
-    assert (other / SAVEDMODEL.file).exists()
+
+        def state(number):
+            stated.append(number)
+            if number < 3:
+                others.append(write(tmp_path))
+            (stage.path / "card").write_text(str(number))
+
+        path = stage.keep(state)
+    assert (path.name, (path / "card").read_text(), stated) == ("3", "3", [1, 2, 3])
+    assert [one.name for one in others] == ["1", "2"]
+    assert all((one / SAVEDMODEL.file).exists() for one in others)
+
+
+def test_a_number_that_was_asked_for_and_is_taken_meanwhile(tmp_path):
+    with (
+        pytest.raises(UsageError, match=r"`--version` must be new\. Received: 4"),
+        staging(tmp_path, "lesions", 4, SAVEDMODEL) as stage,
+    ):
+        stage.path.mkdir()
+        stage.keep(lambda number: write(tmp_path, version=4))
+    assert [one.name for one in (tmp_path / "lesions").iterdir()] == ["4"]
+
+
+def test_exports_at_the_same_time_each_state_their_own_version(tmp_path):
+    def export(_):
+        with staging(tmp_path, "lesions", None, SAVEDMODEL) as stage:
+            stage.path.mkdir()
+            (stage.path / SAVEDMODEL.file).write_text("graph")
+            return stage.keep(lambda number: (stage.path / "card").write_text(str(number)))
+
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(export, range(40)))
+    assert sorted(int(path.name) for path in paths) == list(range(1, 41))
+    assert all((path / "card").read_text() == path.name for path in paths)
 
 
 def test_a_model_has_one_format(tmp_path):
