@@ -147,7 +147,7 @@ def test_a_second_interrupt_stops_at_once(sample_home, uninterrupted, tmp_path):
 
 def wait_for_step(run, after=2):
     store = RunFolder(run).checkpoints
-    for _ in range(6000):
+    for _ in range(60_000):
         found = [int(path.name.split("-")[1]) for path in store.folder.glob("state-*")]
         if found and max(found) > after:
             return
