@@ -11,7 +11,7 @@ from tensorflow_serving.apis import model_pb2, prediction_service_pb2_grpc
 
 from skinzoo.serving import inference
 from skinzoo.serving.models import Models
-from skinzoo.serving.rpc import answering
+from skinzoo.serving.rpc import answering, time_left
 from skinzoo.serving.servable import Servable
 from skinzoo.serving.status import invalid_argument
 
@@ -34,25 +34,25 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Run a signature on tensors."""
         with answering(context), self._use(request) as servable:
             return inference.predict(
-                servable, request, timeout=context.time_remaining(), as_content=self._as_content
+                servable, request, timeout=time_left(context), as_content=self._as_content
             )
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Classify examples."""
         with answering(context), self._use(request) as servable:
-            return inference.classify(servable, request, timeout=context.time_remaining())
+            return inference.classify(servable, request, timeout=time_left(context))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Regress over examples."""
         with answering(context), self._use(request) as servable:
-            return inference.regress(servable, request, timeout=context.time_remaining())
+            return inference.regress(servable, request, timeout=time_left(context))
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Run several tasks on the same examples."""
         with answering(context):
             inference.check_tasks(request)
             with self._use(request.tasks[0]) as servable:
-                return inference.multi_inference(servable, request, timeout=context.time_remaining())
+                return inference.multi_inference(servable, request, timeout=time_left(context))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Describe the signatures of a model."""

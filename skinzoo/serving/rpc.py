@@ -14,6 +14,14 @@ from skinzoo.serving.servable import deadline_exceeded
 from skinzoo.serving.status import MAXIMUM_TEXT, RpcError
 
 _LOG = logging.getLogger(__name__)
+# gRPC gives three hundred billion years for a call without a deadline.
+_FOREVER = 1e9
+
+
+def time_left(context: grpc.ServicerContext) -> float | None:
+    """Return the seconds until the caller's deadline; None where there is none."""
+    left: float | None = context.time_remaining()
+    return left if left is not None and left < _FOREVER else None
 
 
 @contextmanager
@@ -28,6 +36,9 @@ def answering(context: grpc.ServicerContext) -> Iterator[None]:
             # The caller gave up while the call waited for a thread.
             raise deadline_exceeded()
         yield
+    except grpc.RpcError:
+        # The caller of a stream went away; gRPC knows its own.
+        raise
     except RpcError as error:
         context.abort(error.code, error.message)
     except SkinzooError as error:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 
-from skinzoo.errors import SkinzooError
 from skinzoo.explain.overlay import overlay_png
 from skinzoo.export.card import Card
 from skinzoo.export.names import ATTENTION, DECODE, EXPLAIN, IMAGE, IMAGE_BYTES
@@ -26,6 +25,7 @@ from skinzoo.serving.cases import (
     inputs_of,
     undecodable_case,
 )
+from skinzoo.serving.rpc import answering, time_left
 from skinzoo.serving.servable import Servable
 from skinzoo.serving.status import RpcError, failed_precondition, invalid_argument
 from skinzoo.v1 import lesion_classifier_pb2 as pb
@@ -34,7 +34,6 @@ from skinzoo.v1.lesion_classifier_pb2_grpc import (
     add_LesionClassifierServicer_to_server,
 )
 
-_FOREVER = 1e9
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["LesionClassifier"].full_name
 
 
@@ -73,7 +72,7 @@ class LesionClassifierService(LesionClassifierServicer):
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answer every case of a request, each with a result or an error."""
-        with _status(context):
+        with answering(context):
             if not request.cases:
                 raise invalid_argument("`cases` must hold at least one case. Received: none.")
             if len(request.cases) > self._limits.cases:
@@ -81,14 +80,14 @@ class LesionClassifierService(LesionClassifierServicer):
                     f"`cases` must hold at most {self._limits.cases} cases. Received: {len(request.cases)}."
                 )
             with self._use(request.model) as (servable, card):
-                results = answer(request.cases, servable, card, self._limits, timeout=_time_left(context))
+                results = answer(request.cases, servable, card, self._limits, timeout=time_left(context))
                 return pb.ClassifyResponse(model=_served(servable), classes=card.classes, results=results)
 
     def ClassifyStream(  # noqa: N802
         self, request_iterator: Iterator[Any], context: grpc.ServicerContext
     ) -> Iterator[Any]:
         """Answer cases as they come, in their order."""
-        with _status(context):
+        with answering(context):
             first = next(request_iterator, None)
             if first is None:
                 return
@@ -99,7 +98,7 @@ class LesionClassifierService(LesionClassifierServicer):
 
             def one(request: Any) -> pb.CaseResult:
                 with self._use(pinned) as (now, card_now):
-                    return answer([request.case], now, card_now, self._limits, timeout=_time_left(context))[0]
+                    return answer([request.case], now, card_now, self._limits, timeout=time_left(context))[0]
 
             requests = itertools.chain([first], request_iterator)
             for sequence, result in enumerate(in_order(requests, one, self._limits.in_flight)):
@@ -111,7 +110,7 @@ class LesionClassifierService(LesionClassifierServicer):
 
     def Explain(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Classify one case and draw the attention map over its image."""
-        with _status(context), self._use(request.model) as (servable, card):
+        with answering(context), self._use(request.model) as (servable, card):
             if EXPLAIN not in servable.signatures:
                 raise RpcError(
                     grpc.StatusCode.UNIMPLEMENTED, f"The model '{servable.name}' has no attention map."
@@ -120,11 +119,11 @@ class LesionClassifierService(LesionClassifierServicer):
             case = request.case
             try:
                 check_case(case, self._limits)
-                pixels = _decoded(case, servable, _time_left(context))
+                pixels = _decoded(case, servable, time_left(context))
             except CaseProblem as problem:
                 response.result.CopyFrom(problem.result(case.id))
                 return response
-            outputs = servable.run(EXPLAIN, inputs_of([case]), timeout=_time_left(context))
+            outputs = servable.run(EXPLAIN, inputs_of([case]), timeout=time_left(context))
             row = {name: np.asarray(outputs[name])[0] for name in (*OUTPUTS, ATTENTION) if name in outputs}
             attention = row[ATTENTION]
             response.result.CopyFrom(
@@ -137,7 +136,7 @@ class LesionClassifierService(LesionClassifierServicer):
 
     def GetModelCard(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Describe a model."""
-        with _status(context), self._use(request.model) as (servable, card):
+        with answering(context), self._use(request.model) as (servable, card):
             return pb.GetModelCardResponse(
                 model=_served(servable),
                 classes=card.classes,
@@ -176,23 +175,5 @@ def _decoded(case: Any, servable: Servable, timeout: float | None) -> np.ndarray
         raise undecodable_case(error.message) from error
 
 
-def _time_left(context: grpc.ServicerContext) -> float | None:
-    """Return the seconds until the caller's deadline; None where there is none."""
-    left = context.time_remaining()
-    # gRPC gives three hundred billion years for none.
-    return left if left is not None and left < _FOREVER else None
-
-
 def _served(servable: Servable) -> Any:
     return pb.ServedModel(name=servable.name, version=servable.version)
-
-
-@contextmanager
-def _status(context: grpc.ServicerContext) -> Iterator[None]:
-    """Answer with a status where a request as a whole fails."""
-    try:
-        yield
-    except RpcError as error:
-        context.abort(error.code, error.message)
-    except SkinzooError as error:
-        context.abort(grpc.StatusCode.INTERNAL, str(error))
