@@ -69,6 +69,10 @@ def explain(
     sanity: Annotated[
         bool, typer.Option("--sanity", help="Check that maps depend on the model's weights.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="With --sanity: another training, whose maps are compared."),
+    ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
     to: Annotated[
@@ -82,11 +86,14 @@ def explain(
     With --masks the share of each map inside the lesion, the pointing game and IoU over all cases, beside
     maps that have seen nothing. With --sanity what becomes of the maps when the weights become random.
     """
+    if against is not None and not sanity:
+        raise UsageError("--against must come with --sanity. Received: --against alone.")
     _check(images, part, data, external, dataset, age, sex, localization, cases)
     from skinzoo.runs import load_run
 
     # What can be wrong without Keras is said without waiting for it.
     loaded = load_run(run)
+    other = load_run(against) if against is not None else None
     from skinzoo.cli.quiet import import_keras
 
     import_keras()
@@ -106,7 +113,9 @@ def explain(
     )
     source = _source(loaded, images, part, data, external, dataset, age, sex, localization)
     with render.counted("Explaining") as progress:
-        found = service(loaded, source, choices, masks=masks, pictured=cases, progress=progress)
+        found = service(
+            loaded, source, choices, masks=masks, pictured=cases, against=other, progress=progress
+        )
     report = write_report(found, to or loaded.path / "explanation" / source.name)
     if as_json:
         render.json_document(found.to_dict())

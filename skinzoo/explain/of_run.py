@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skinzoo.errors import SkinzooError, one_of
+from skinzoo.errors import SkinzooError, UsageError, one_of
 from skinzoo.explain.agreement import Agreement, AgreementCounter
 from skinzoo.explain.choices import SIGNED, Choices
 from skinzoo.explain.covering import OCCLUSION, SHAP, kernel_shap, occlusion
@@ -23,6 +23,8 @@ from skinzoo.registry import registry
 from skinzoo.specs import AttentionSpec
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from skinzoo.runs import Run
 
 PICTURED = 12
@@ -39,6 +41,7 @@ def explain(
     *,
     masks: Path | None = None,
     pictured: int | None = None,
+    against: Run | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Explanation:
     """Draw maps of cases and, where asked for, measure them.
@@ -49,15 +52,18 @@ def explain(
         choices: What is drawn and measured.
         masks: Folder of lesion masks; with it all cases are measured, not only the drawn ones.
         pictured: Number of cases to draw, classes in turn; all of given images and 12 of a part unless given.
+        against: Another training of the same variant, whose maps the sanity checks lay beside.
         progress: Called with the numbers of passes of the model done and of all, and then, with sanity
             checks, with the numbers of their steps.
 
     Raises:
         DataError: An image or a mask cannot be used, or no image has a mask.
         ModelError: The run's model was not built by skinzoo.
-        UsageError: The model has no such class.
+        UsageError: The model has no such class, or the other run is not one of the same variant.
     """
     choices = choices or Choices()
+    if against is not None:
+        _check_other(run, against)
     target = _class_index(run, choices.target)
     files = find_masks(masks) if masks is not None else None
     counter = AgreementCounter(draws=choices.draws, seed=choices.seed)
@@ -92,14 +98,19 @@ def explain(
             if progress is not None:
                 progress(done, total)
     agreement = counter.summary() if files is not None else None
+    # Cases are drawn in the order of the table.
+    other = (against, table.iloc[sorted(drawn)[:CHECKED]]) if against is not None else None
     return Explanation(
         run=run.name,
         facts=_facts(run, source, len(table)),
         source=source.name,
         choices=choices,
         cases=tuple(cases),
-        notes=tuple(_notes(run, source, choices, cases, flat, agreement, len(table))),
-        sanity=_sanity(maker, kept, cases, choices, run, progress) if choices.sanity else None,
+        notes=(
+            *_notes(run, source, choices, cases, flat, agreement, len(table)),
+            *_notes_on_other(run, against),
+        ),
+        sanity=_sanity(maker, kept, cases, choices, run, other, progress) if choices.sanity else None,
         agreement=agreement,
     )
 
@@ -167,12 +178,32 @@ def _sanity(
     cases: Sequence[Explained],
     choices: Choices,
     run: Run,
+    other: tuple[Run, pd.DataFrame] | None,
     progress: Callable[[int, int], None] | None,
 ) -> Sanity:
     some = kept[:CHECKED]
     inputs = {name: np.concatenate([one[name] for one in some]) for name in some[0]}
     targets = np.array([run.classes.index(case.target) for case in cases[:CHECKED]], np.int32)
-    return check_sanity(maker, inputs, targets, seed=choices.seed, progress=progress)
+    against = None
+    if other is not None:
+        second, rows = other
+        against = second.name, MapMaker(second.model)(second.inputs(rows), targets)
+    return check_sanity(maker, inputs, targets, seed=choices.seed, against=against, progress=progress)
+
+
+def _check_other(run: Run, other: Run) -> None:
+    if other.path.resolve() == run.path.resolve():
+        raise UsageError(f"`against` must be another run. Received: '{run.name}' itself.")
+    ours, theirs = (
+        one.folder.resolved().get("variant", {}) | {"classes": list(one.classes)} for one in (run, other)
+    )
+    different = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
+    if different:
+        raise UsageError(
+            f"`against` must be another training of the same variant. Received: '{other.name}', which has "
+            f"another {', another '.join(different)} than '{run.name}'.",
+            hint="Train the variant again with another seed.",
+        )
 
 
 def _facts(run: Run, source: Source, images: int) -> dict[str, str]:
@@ -222,6 +253,11 @@ def _notes(
         yield f"Pieces are {how}, covered by the image's mean colour; metadata stay as they are."
     if agreement is not None:
         yield from agreement.notes()
+
+
+def _notes_on_other(run: Run, other: Run | None) -> Iterator[str]:
+    if other is not None and run.card.get("split") != other.card.get("split"):
+        yield f"{other.name} was trained on another split, and so perhaps on some of these images."
 
 
 def _attention_spec(run: Run) -> AttentionSpec | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from skinzoo.explain.maps import IMAGE, MapMaker
+from skinzoo.explain.maps import IMAGE, MapMaker, Maps
 from skinzoo.explain.similarity import spearman, ssim
 
 BACKBONE_STEPS = 4
@@ -54,6 +54,7 @@ class Sanity:
             one by one, in parts of the greatest value, by method.
         mirrored: Maps of the mirrored images, mirrored back.
         noisy: Maps of the images with a little noise.
+        against: Maps of another training of the same variant; None where there is none.
         seed: Seed of random weights and noise.
     """
 
@@ -64,6 +65,7 @@ class Sanity:
     mirrored: Step
     noisy: Step
     seed: int
+    against: Step | None = None
 
     @property
     def independent(self) -> tuple[str, ...]:
@@ -88,6 +90,7 @@ class Sanity:
             "repeated": dict(self.repeated),
             "mirrored": vars(self.mirrored),
             "noisy": vars(self.noisy) | {"deviation": NOISE},
+            "against": vars(self.against) if self.against else None,
             "independent": list(self.independent),
             "blind_to_what_is_behind_the_features": list(self.blind),
             "independent_above": DEPENDENT,
@@ -100,6 +103,7 @@ def check_sanity(
     targets: np.ndarray | None = None,
     *,
     seed: int = 0,
+    against: tuple[str, Maps] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sanity:
     """Check the maps of a model; its weights are as before afterwards.
@@ -109,6 +113,7 @@ def check_sanity(
         inputs: The model's inputs for some images.
         targets: Class index of each image; that of its predicted class unless given.
         seed: Seed of random weights and noise.
+        against: Name of another training of the same variant, and its maps of the same images and classes.
         progress: Called with the numbers of steps done and of all steps.
     """
     original = maker(inputs, targets)
@@ -130,21 +135,7 @@ def check_sanity(
     report(1)
 
     def step(name: str, changed: Mapping[str, np.ndarray], mirrored: bool = False) -> Step:
-        found = maker(changed, original.targets)
-        maps = {key: map[:, :, ::-1] if mirrored else map for key, map in found.named().items()}
-        rows = np.arange(len(found.targets))
-        return Step(
-            name,
-            spearman={
-                key: _mean([spearman(a, b) for a, b in zip(map, maps[key], strict=True)])
-                for key, map in original.named().items()
-            },
-            ssim={
-                key: float(np.mean([ssim(a, b) for a, b in zip(map, maps[key], strict=True)]))
-                for key, map in original.named().items()
-            },
-            probability=float(found.probabilities[rows, found.targets].mean()),
-        )
+        return _compared(name, original, maker(changed, original.targets), mirrored=mirrored)
 
     images = inputs[IMAGE]
     flipped = step("mirrored", {**inputs, IMAGE: images[:, :, ::-1]}, mirrored=True)
@@ -161,7 +152,8 @@ def check_sanity(
             cascade.append(step(name, inputs))
             report(done)
     behind = sum(not _nested(layer) for layer in maker.model.layers if layer.weights)
-    return Sanity(len(images), tuple(cascade), behind, repeated, flipped, noisy, seed)
+    beside = _compared(against[0], original, against[1]) if against is not None else None
+    return Sanity(len(images), tuple(cascade), behind, repeated, flipped, noisy, seed, beside)
 
 
 def randomised_layers(model: Any) -> list[tuple[str, list[Any]]]:
@@ -226,6 +218,23 @@ def _restored(model: Any) -> Iterator[None]:
         yield
     finally:
         model.set_weights(weights)
+
+
+def _compared(name: str, original: Maps, found: Maps, *, mirrored: bool = False) -> Step:
+    maps = {key: map[:, :, ::-1] if mirrored else map for key, map in found.named().items()}
+    rows = np.arange(len(found.targets))
+    return Step(
+        name,
+        spearman={
+            key: _mean([spearman(a, b) for a, b in zip(map, maps[key], strict=True)])
+            for key, map in original.named().items()
+        },
+        ssim={
+            key: float(np.mean([ssim(a, b) for a, b in zip(map, maps[key], strict=True)]))
+            for key, map in original.named().items()
+        },
+        probability=float(found.probabilities[rows, found.targets].mean()),
+    )
 
 
 def _above(step: Step) -> tuple[str, ...]:

@@ -71,6 +71,9 @@ def sanity_grids(sanity: Sanity) -> list[Grid]:
     steps = [*sanity.cascade, sanity.mirrored, sanity.noisy]
     names = ["nothing (trained)", *(f"to {step.name}" for step in sanity.cascade[1:])]
     names += ["nothing; images mirrored", "nothing; a little noise"]
+    if sanity.against is not None:
+        steps.append(sanity.against)
+        names.append(f"another training: {sanity.against.name}")
 
     def rows(measure: Callable[[Step], Mapping[str, float | None]]) -> list[list[str]]:
         return [
@@ -116,4 +119,10 @@ def sanity_findings(sanity: Sanity) -> list[str]:
                 "shows where features are strong, and hardly what the classifier makes of them."
             )
         found.append(sentence)
+    if sanity.against is not None:
+        ranks = ", ".join(f"{title_of(name)} {rounded(v)}" for name, v in sanity.against.spearman.items())
+        found.append(
+            f"Beside the maps of {sanity.against.name}, another training of the same variant, ranks agree by "
+            f"{ranks}: what differs depends on the training, not on the lesion alone."
+        )
     return found

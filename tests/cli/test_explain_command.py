@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -145,6 +146,41 @@ def test_sanity_is_printed_and_reported(everything):
     assert re.search(r"Grad-CAM: (passes|fails)\.", done.stdout) and "Computed twice" in done.stdout
 
 
+@pytest.fixture(scope="module")
+def other(trained):
+    """The same run with other weights, as another seed would give."""
+    import keras
+
+    run = trained[1]
+    copy = run.with_name("other")
+    shutil.copytree(run, copy)
+    card = json.loads((copy / "card.json").read_text())
+    (copy / "card.json").write_text(json.dumps({**card, "name": "other"}))
+    model = keras.saving.load_model(copy / "model.keras")
+    rng = np.random.default_rng(0)
+    model.set_weights([w + rng.normal(0, w.std() + 1e-3, w.shape) for w in model.get_weights()])
+    model.save(copy / "model.keras")
+    return copy
+
+
+def test_maps_of_another_training(invoke, at_home, other, tmp_path):
+    quick = (*QUICK, "--cases", 4, "--sanity", "--to", tmp_path)
+    done = invoke("explain", "tiny", *quick, "--against", other)
+    assert done.code == 0 and "Beside the maps of other, another training" in " ".join(done.out.split())
+    found = json.loads((tmp_path / "report.json").read_text())["sanity"]["against"]
+    assert found["name"] == "other" and 0 < abs(found["spearman"]["attention"]) < 1
+    assert "another training: other" in (tmp_path / "report.md").read_text()
+    done = invoke("explain", "tiny", *quick, "--against", "tiny")
+    assert done.code == 2 and "must be another run" in done.err
+    config = json.loads((other / "config.json").read_text())
+    config["resolved"]["variant"]["pooling"] = "max"
+    wider = other.with_name("wider")
+    shutil.copytree(other, wider)
+    (wider / "config.json").write_text(json.dumps(config))
+    done = invoke("explain", "tiny", *quick, "--against", wider)
+    assert done.code == 2 and "which has another pooling than 'tiny'" in done.err
+
+
 def test_the_page_stands_alone(everything):
     html = (everything[0] / "report.html").read_text(encoding="utf-8")
     page = Page(html)
@@ -207,6 +243,7 @@ def test_kernel_shap_on_slic_superpixels(invoke, at_home, photos, tmp_path):
         (["tiny", "--part", "tests"], 2, "tests"),
         (["tiny", "--external", "x", "--part", "test"], 2, "--external must come without"),
         (["tiny", "--dataset", "folder"], 2, "--external"),
+        (["tiny", "--against", "tiny"], 2, "--against must come with --sanity"),
         (["tiny", "--methods", "gradcan"], 2, "Did you mean 'gradcam'?"),
         (["tiny", "--methods", ","], 2, "Received: none"),
         (["tiny", "--superpixels", "slick"], 2, "grid, slic"),

@@ -108,6 +108,13 @@ def test_heads_of_a_wrong_shape_are_named():
         MapMaker(pixels_in_pixels_out(attention=Wrong))({"image": images()})
 
 
+def test_weights_that_are_not_finite_are_named():
+    model = pixels_in_pixels_out()
+    model.get_layer("logits").set_weights([WEIGHTS * np.nan])
+    with pytest.raises(ModelError, match=r"finite numbers.*its probabilities, gradcam"):
+        MapMaker(model)({"image": images()}, 0)
+
+
 def test_a_model_of_someone_else_is_refused():
     image = keras.Input((4, 4, 3), name="image")
     with pytest.raises(ModelError, match="'attention'"):
