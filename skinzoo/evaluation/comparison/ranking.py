@@ -217,7 +217,9 @@ def rank_runs(
     known = list(dict.fromkeys(name for entry in entries for name in entry.values))
     if by not in known:
         # Those of the classes would make the list ten times as long.
-        raise one_of("by", by, [name for name in known if "[" not in name])
+        of_class, bracket, _ = by.partition("[")
+        like = [name for name in known if bracket and name.startswith(f"{of_class}[")]
+        raise one_of("by", by, like or [name for name in known if "[" not in name])
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.split, []).append(entry)

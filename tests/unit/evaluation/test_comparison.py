@@ -207,6 +207,8 @@ def test_wrong_metric_folder_and_suffix(runs, honest, tmp_path):
     with pytest.raises(UsageError, match="Did you mean 'balanced_accuracy'") as failure:
         rank_runs(entries, by="balanced_acuracy")
     assert "recall[" not in failure.value.message
+    with pytest.raises(UsageError, match=r"Did you mean 'recall\[mel\]'"):
+        rank_runs(entries, by="recall[mell]")
     with pytest.raises(UsageError, match="folder of runs"):
         entries_in([tmp_path / "nowhere"])
     with pytest.raises(UsageError, match=r"\.md, \.csv, \.html, \.json"):
@@ -260,6 +262,16 @@ def test_costs_are_those_of_the_same_network(honest):
     smaller = rank_runs(entries, profiles=[profile_of(entries[0], image_size=64)], draws=100)
     assert smaller.groups[0].rows[0].costs.flops is None
     assert "image_size 64 instead of 224" in smaller.groups[0].rows[0].unknown_costs
+
+
+def test_profiles_of_other_batches_and_precision_are_told_apart(honest):
+    entries = [row.entry for row in honest.groups[0].rows]
+    profile, other = profile_of(entries[0]), profile_of(entries[-1])
+    other.settings = ProfileSettings(batch=8, precision="bfloat16")
+    other.rows[0]["throughput"]["batch"] = 8
+    markdown = render_markdown(rank_runs(entries, profiles=[profile, other], draws=100))
+    assert "160 (batch 32)" in markdown and "160 (batch 8)" in markdown
+    assert "A processor; CPU:0 of A processor, bfloat16" in markdown
 
 
 def test_an_ensemble_has_no_papers_number_and_no_profile(tmp_path):
