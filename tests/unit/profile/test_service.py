@@ -1,6 +1,7 @@
 """Variants in processes of their own: rows, errors, files to go on with, ratios."""
 
 import json
+import shutil
 
 import pytest
 
@@ -47,39 +48,51 @@ def deadly(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """Two small variants, really measured, in a file."""
+    """A small variant, really measured, in a file."""
     path = tmp_path_factory.mktemp("profile") / "costs.json"
-    return profile(["cnn", "mobilenetv2"], QUICK, to=path), path
+    return profile(["cnn"], QUICK, to=path), path
+
+
+@pytest.fixture(scope="module")
+def both(measured, tmp_path_factory):
+    """The same with a larger variant, added to a copy of the file."""
+    path = tmp_path_factory.mktemp("both") / "costs.json"
+    shutil.copy(measured[1], path)
+    return profile(["cnn", "mobilenetv2"], QUICK, to=path)
+
+
+def check_figures(row):
+    assert row["error"] is None and row["stage"] == ""
+    assert 0 < row["latency"]["fastest"] <= row["latency"]["median"] <= row["latency"]["p90"]
+    assert row["latency"]["batch"] == 1 and row["throughput"]["batch"] == row["training"]["batch"] == 2
+    # A step of training does a forward pass and more.
+    assert row["training"]["fastest"] > row["throughput"]["fastest"] * 0.5
+    memory = [row["memory"][stage]["host"] for stage in ("before", "inference", "training")]
+    assert memory == sorted(memory) and memory[0] > 50 * 2**20 and memory[2] < 8 * 2**30
+    assert row["built"]["attention"] == "soft_as_coded"
 
 
 def test_every_figure_is_measured(measured):
-    small, large = measured[0].rows
+    (row,) = measured[0].rows
+    assert row["variant"] == "cnn"
+    check_figures(row)
+
+
+@pytest.mark.slow
+def test_a_published_network_is_measured(both):
+    small, large = both.rows
     assert [row["variant"] for row in (small, large)] == ["cnn", "mobilenetv2"]
-    for row in (small, large):
-        assert row["error"] is None and row["stage"] == ""
-        assert 0 < row["latency"]["fastest"] <= row["latency"]["median"] <= row["latency"]["p90"]
-        assert row["latency"]["batch"] == 1 and row["throughput"]["batch"] == row["training"]["batch"] == 2
-        # A step of training does a forward pass and more.
-        assert row["training"]["fastest"] > row["throughput"]["fastest"] * 0.5
-        memory = [row["memory"][stage]["host"] for stage in ("before", "inference", "training")]
-        assert memory == sorted(memory) and memory[0] > 50 * 2**20 and memory[2] < 8 * 2**30
-        assert row["built"]["attention"] == "soft_as_coded"
+    check_figures(large)
     assert large["latency"]["median"] > small["latency"]["median"]
-
-
-def test_the_published_parameters_are_counted(measured):
     # Run M23 of Nguyen et al., as its notebook prints it.
-    row = measured[0].rows[1]
-    assert row["parameters"] == {"trainable": 1_334_039, "non_trainable": 20_675, "total": 1_354_714}
-    assert row["bytes"] == 4 * 1_354_714
-    assert row["built"]["image_size"] == 224
-
-
-def test_flops_of_the_published_network(measured):
+    assert large["parameters"] == {"trainable": 1_334_039, "non_trainable": 20_675, "total": 1_354_714}
+    assert large["bytes"] == 4 * 1_354_714 and large["built"]["image_size"] == 224
     # Sandler et al. 2018 state 300 million multiply-adds for the whole network at 224 pixels; the cut leaves
     # out the last two convolutions and the classifier.
-    flops = measured[0].rows[1]["flops"]
-    assert 0.2e9 < flops["multiply_adds"] < 0.3e9 < flops["total"]
+    assert 0.2e9 < large["flops"]["multiply_adds"] < 0.3e9 < large["flops"]["total"]
+    text = render_markdown(both)
+    assert "| mobilenetv2 | 224 x 224 | 1,334,039 | 1,354,714 |" in text
+    assert "0.8092 (paper, leaky)" in text
 
 
 def test_a_file_is_gone_on_with(measured, tmp_path):
@@ -155,31 +168,30 @@ def test_a_choice_that_a_variant_cannot_make_is_its_error():
 
 
 def test_ratios_are_those_of_the_rows(measured):
-    small, large = measured[0].rows
-    found = ratios(measured[0].rows, "cnn", "mobilenetv2")
-    assert found["parameters"] == 1_354_714 / small["parameters"]["total"]
-    assert found["latency"] == pytest.approx(large["latency"]["median"] / small["latency"]["median"])
-    assert found["training"] == pytest.approx(
-        small["training"]["images_per_second"] / large["training"]["images_per_second"]
-    )
-    inverse = ratios(measured[0].rows, "mobilenetv2", "cnn")
-    assert inverse["flops"] == pytest.approx(1 / found["flops"])
-    line = ratio_line(found, "cnn", "mobilenetv2")
-    assert line.startswith("mobilenetv2 / cnn: parameters ") and f"FLOPs {found['flops']:.3g}x" in line
+    (small,) = measured[0].rows
+    large = json.loads(json.dumps(small)) | {"variant": "large"}
+    large["parameters"]["total"] *= 3
+    large["flops"]["total"] *= 5
+    large["latency"]["median"] *= 2
+    # Four times the time for twice the images.
+    large["training"] |= {"median": 4 * small["training"]["median"], "batch": 4}
+    found = ratios([small, large], "cnn", "large")
+    assert found == pytest.approx({"parameters": 3, "flops": 5, "latency": 2, "throughput": 1, "training": 2})
+    inverse = ratios([small, large], "large", "cnn")
+    assert inverse["flops"] == pytest.approx(1 / 5)
+    assert ratio_line(found, "cnn", "large").startswith("large / cnn: parameters 3x, FLOPs 5x, ")
     with pytest.raises(UsageError, match="resnet50, of which there is no row"):
-        ratios(measured[0].rows, "cnn", "resnet50")
-    without = [small, {name: value for name, value in large.items() if name != "training"}]
-    assert ratios(without, "cnn", "mobilenetv2")["training"] is None
-    assert "(not measured: seconds an image in training)" in ratio_line(
-        ratios(without, "cnn", "mobilenetv2"), "cnn", "mobilenetv2"
-    )
+        ratios([small, large], "cnn", "resnet50")
+    del large["training"]
+    without = ratios([small, large], "cnn", "large")
+    assert without["training"] is None
+    assert "(not measured: seconds an image in training)" in ratio_line(without, "cnn", "large")
     assert cost(small, "throughput") == pytest.approx(small["throughput"]["median"] / 2)
 
 
 def test_the_markdown_states_conditions_and_method(measured):
     text = render_markdown(measured[0], ["a ratio"])
-    assert "| mobilenetv2 | 224 x 224 | 1,334,039 | 1,354,714 |" in text
-    assert "0.8092 (paper, leaky)" in text
+    assert "| cnn | 32 x 32 | " in text
     for words in (
         "CPU:0",
         "cores",
@@ -201,6 +213,26 @@ def test_another_file_is_no_profile(tmp_path, text):
         read_profile(path)
     with pytest.raises(DataError, match="No such file"):
         read_profile(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda d: d["conditions"].pop("packages"), "no 'packages'"),
+        (lambda d: d["conditions"].pop("processor"), "no 'processor'"),
+        (lambda d: d["rows"][0].pop("latency"), "no latency in the row of cnn"),
+        (lambda d: d["rows"][0].pop("error"), "no 'error'"),
+        (lambda d: d["settings"].update(batch=0), "`batch` must be at least 1"),
+        (lambda d: d["settings"].update(colour="red"), "colour"),
+    ],
+)
+def test_a_damaged_profile(measured, tmp_path, damage, words):
+    document = json.loads(measured[1].read_text())
+    damage(document)
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="A profile must be a file") as failure:
+        read_profile(tmp_path / "a.json")
+    assert words in failure.value.message
 
 
 @pytest.mark.parametrize(
