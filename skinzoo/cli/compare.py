@@ -9,6 +9,7 @@ import typer
 
 from skinzoo.cli import render
 from skinzoo.cli.completion import one_of_these
+from skinzoo.errors import PartialFailureError
 
 if TYPE_CHECKING:
     from skinzoo.evaluation.comparison.entries import Entry, Left
@@ -61,7 +62,13 @@ def compare(
     from skinzoo.evaluation.comparison.entries import entries_of
 
     check(to, draws)
-    show(*entries_of(runs, part), by, split, across_splits, costs, draws, to, as_json)
+    entries, left = entries_of(runs, part)
+    show(entries, left, by, split, across_splits, costs, draws, to, as_json)
+    if left:
+        raise PartialFailureError(
+            f"Every named run must be evaluated to be compared. Received: {len(left)} that cannot be listed, "
+            f"{', '.join(one.name for one in left)}."
+        )
 
 
 def check(to: Path | None, draws: int) -> None:

@@ -72,6 +72,8 @@ def test_results_lists_the_evaluated_runs_and_names_the_others(invoke, at_home):
 def test_compare_by_name_and_prefix(invoke, at_home):
     done = invoke("compare", "fir", "second", "--by", "macro_f1", *DRAWS)
     assert done.code == 0 and "Macro F1" in done.out and "third" not in done.err
+    done = invoke("compare", "first", "third", *DRAWS)
+    assert done.code == 7 and "Received: 1 that cannot be listed, third." in done.err and "first" in done.out
     assert invoke("compare", "third", *DRAWS).code == 5
     assert "skinzoo evaluate" in invoke("compare", "third", *DRAWS).err
 
