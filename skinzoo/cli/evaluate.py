@@ -167,18 +167,23 @@ def _served(
     dataset: str | None,
 ) -> Predictor:
     from skinzoo.client.evaluated import ServedPredictor
+    from skinzoo.client.options import ClientOptions
     from skinzoo.data.splits import Split
 
     known = Split.load(split.expanduser()) if split is not None else None
+    # A run takes terms that it was not trained on, too.
+    options = ClientOptions(any_term=True)
     if server is not None:
         from skinzoo.client import Client
 
-        client = stack.enter_context(Client(server, model=model))
+        client = stack.enter_context(Client(server, model=model, options=options, notify=render.notice))
+        # One version answers all cases.
+        client.pin()
         return ServedPredictor(client, f"the server {client.server}", split=known, dataset=dataset)
     from skinzoo.client.local import ExportPredictor
 
     assert export is not None
-    return ServedPredictor(ExportPredictor(export), "an export", split=known, dataset=dataset)
+    return ServedPredictor(ExportPredictor(export, options), "an export", split=known, dataset=dataset)
 
 
 def _check(request: EvaluationRequest, served: bool, server: str | None) -> None:

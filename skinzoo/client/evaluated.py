@@ -12,7 +12,7 @@ from skinzoo.client.cases import Case, Result
 from skinzoo.client.model import Model
 from skinzoo.data.read import read_dataset, resolve_data
 from skinzoo.data.splits import Split, make_split
-from skinzoo.errors import DataError, ServingError, UsageError
+from skinzoo.errors import DataError, ServingError, SkinzooError, UsageError
 from skinzoo.evaluation.evaluate import NOT_STATED
 from skinzoo.evaluation.predictor import Looking, Origin
 
@@ -101,12 +101,9 @@ class ServedPredictor:
         found = resolve_data(data)
         table = read_dataset(found.path, self._dataset or found.dataset)
         if self._split is None:
-            protocol = self._training.get("protocol")
-            if protocol is None:
+            if "protocol" not in self._training:
                 return table, self.split
-            split = make_split(table, str(protocol))
-            self._check(split)
-            self._split = split
+            self._split = self._made_again(table)
         self._split.check(table)
         return table, self._split
 
@@ -145,6 +142,25 @@ class ServedPredictor:
             if looking.progress is not None:
                 looking.progress(len(found), len(part))
         return np.array(found, np.float64)
+
+    def _made_again(self, table: pd.DataFrame) -> Split:
+        # Cards of older exports state neither seed nor options.
+        options = dict(self._training.get("split_options") or {})
+        try:
+            split = make_split(
+                table,
+                str(self._training["protocol"]),
+                seed=self._training.get("split_seed"),
+                merge_duplicates=bool(options.pop("merge_duplicates", False)),
+                options=options,
+            )
+        except SkinzooError as error:
+            raise DataError(
+                f"The split that '{self.name}' was trained on must be made again. {error.message}",
+                hint=_SPLIT_HINT,
+            ) from error
+        self._check(split)
+        return split
 
     def _check(self, split: Split) -> None:
         expected = self._training.get("split_hash")

@@ -65,7 +65,8 @@ class MapMaker:
         except ValueError as error:
             raise ModelError(
                 f"A model must have a layer named '{PROBABILITIES_LAYER}' to be explained. "
-                f"Received: '{model.name}', which has none."
+                f"Received: '{model.name}', which has none.",
+                hint="A saved ensemble has none of its own: explain its members, one run at a time.",
             ) from error
         features = feature_map(model)
         self.model = model

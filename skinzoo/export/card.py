@@ -30,7 +30,8 @@ class Card:
         uses_metadata: Whether age, sex and localization change the answer.
         has_attention: Whether there is an `explain` signature.
         variant: The variant's choices.
-        training: Run, dataset, protocol, stamps, split hash, recipe, recipe hash, seed, weights.
+        training: Run, dataset, protocol, seed and options of the split, stamps, split hash, recipe, recipe
+            hash, seed, weights.
         evaluation: Scores of the test part with their intervals; None where the run was not evaluated.
         calibration: What was fitted on validation; None where the run carries none.
         licence: Licences of code, weights and data.

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from skinzoo import __version__
+from skinzoo.data.splits import Split
 from skinzoo.errors import ModelError, SkinzooError
 from skinzoo.export import names
 from skinzoo.export.card import Card
 from skinzoo.export.source import Source
 from skinzoo.registry import registry
 from skinzoo.specs import BackboneSpec, DatasetSpec
+from skinzoo.training.runs import SPLIT_FILE
 
 CALIBRATION_FILE = Path("evaluation", "calibration.json")
 REPORT_FILE = Path("evaluation", "test", "report.json")
@@ -75,7 +77,7 @@ def describe(
         uses_metadata=metadata_encoder(run.model) is not None,
         has_attention=names.EXPLAIN in signatures,
         variant=card["variant"],
-        training=_training(card),
+        training=_training(card, Split.load(run.path / SPLIT_FILE)),
         evaluation=_evaluation(run),
         calibration=calibration,
         licence=_licences(card),
@@ -86,12 +88,15 @@ def describe(
     )
 
 
-def _training(card: Mapping[str, Any]) -> dict[str, Any]:
+def _training(card: Mapping[str, Any], made: Split) -> dict[str, Any]:
     split = card["split"]
     return {
         "run": card["name"],
         "dataset": card["dataset"],
         "protocol": split["protocol"],
+        # What it takes to make the split again where its file is not at hand.
+        "split_seed": made.seed,
+        "split_options": dict(made.options),
         "stamps": split["stamps"],
         "warnings": split["warnings"],
         "counts": split["counts"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,18 @@ def export_run(
             write_json(stage.path / names.GOLDEN_FILE, golden.to_dict())
             beside, signatures, records = stage.path, {}, 0
             more = {"file": describe_file(target) | {"bytes": size}}
-        facts = {"calibration": calibration, "signatures": signatures, "parity": parity.to_dict()}
+        described = partial(
+            describe,
+            run,
+            name=name,
+            calibration=calibration,
+            signatures=signatures,
+            parity=parity.to_dict(),
+        )
         cards: list[Card] = []
 
         def write_card(settled: int) -> None:
-            cards.append(describe(run, name=name, version=settled, **facts))
+            cards.append(described(version=settled))
             write_json(beside / names.CARD_FILE, cards[-1].to_dict() | more)
 
         path = stage.keep(write_card)

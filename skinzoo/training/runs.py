@@ -319,10 +319,13 @@ def summarise(run: RunFolder) -> RunSummary:
     try:
         config = run.config()
         history = run.history()
+        # A saved ensemble has scores, and no epochs of its own.
+        card = None if history else run.card()
     except (ModelError, ValueError) as error:
         return RunSummary(name=run.name, path=run.path, state=FAILED, scores={}, problem=str(error))
     best = best_row(history, config.training.select)
-    scores = {key: value for key, value in (best or {}).items() if key.startswith("val_")}
+    known = best if best is not None else (card or {}).get("scores", {})
+    scores = {key: value for key, value in known.items() if key.startswith("val_")}
     problem = ""
     if run.state == FAILED:
         with suppress(ModelError):

@@ -2,11 +2,16 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "serving"))
+from processes import serving
 
 CLASSES = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
 FEW = ("--draws", "100")
@@ -84,11 +89,14 @@ def test_a_saved_ensemble_is_a_run_like_any_other(invoke, runs, tmp_path, method
         assert alone["provenance"][key] == together["provenance"][key]
     card = json.loads((runs / name / "card.json").read_text())
     assert [one["name"] for one in card["ensemble"]["models"]] == list(card["ensemble"]["chosen"])
-    assert invoke("runs", "--out", runs, "--json").code == 0
+    [listed] = [one for one in invoke("runs", "--out", runs, "--json").json if one["name"] == name]
+    assert listed["scores"] == pytest.approx(saved["scores"]) and listed["best_epoch"] is None
     run = load_run(runs / name)
     assert run.evaluate("validation").accuracy == pytest.approx(saved["scores"]["val_accuracy"])
     assert attention_model(run.model).output.shape[1:] == (8, 8)
     assert invoke("ensemble", *both, "--name", name, "--out", runs).code == 2
+    explained = invoke("explain", runs / name)
+    assert explained.code == 5 and "explain its members" in explained.err, explained.err
     shutil.rmtree(runs / name)
 
 
@@ -180,24 +188,72 @@ def test_members_of_other_splits_are_refused(invoke, runs):
     assert done.code == 3 and "same split" in done.err and "--split" in done.err
 
 
-def test_an_export_gives_the_scores_of_its_run(invoke, runs, trained, tmp_path):
+@pytest.fixture(scope="module")
+def exported(trained):
+    """The version folder of an export of run `one`, named `tiny`."""
     from skinzoo import load_run
-    from skinzoo.data.sample import SampleOptions, draw_sample
     from skinzoo.export.of_run import export_run
 
-    exported = export_run(load_run(runs / "one"), tmp_path / "exports", name="tiny", warmup_batches=(1,))
-    draw_sample(tmp_path / "sample", SampleOptions(images=90))
-    arguments = ("--data", tmp_path / "sample", "--split", runs / "one" / "split.json", "--json", *FEW)
-    found = invoke("evaluate", exported.path.parent, *arguments).json
-    expected = invoke("evaluate", runs / "one", "--json", *FEW).json
+    run = load_run(trained / "runs" / "one")
+    return export_run(run, trained / "exports", name="tiny", warmup_batches=(1,)).path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The data of the runs, in another place."""
+    from skinzoo.data.sample import SampleOptions, draw_sample
+
+    folder = tmp_path_factory.mktemp("data")
+    draw_sample(folder, SampleOptions(images=90))
+    return folder
+
+
+def check_like_its_run(found, expected):
     assert found["provenance"]["name"] == "tiny/1"
     for key in ("split_hash", "recipe_hash", "variant", "protocol"):
         assert found["provenance"][key] == expected["provenance"][key]
+    assert found["by_image"]["cases"] == expected["by_image"]["cases"] > 0
     assert found["by_image"]["overall"] == pytest.approx(expected["by_image"]["overall"], abs=1e-4)
-    other = invoke("evaluate", exported.path, *arguments[:2], "--split", runs / "elsewhere" / "split.json")
+
+
+def test_an_export_gives_the_scores_of_its_run(invoke, runs, exported, data, tmp_path):
+    arguments = ("--data", data, "--to", tmp_path, *FEW)
+    expected = invoke("evaluate", runs / "one", "--json", *FEW).json
+    # Its card states how the split is made, which is not by the defaults: --split is not needed.
+    for split in ((), ("--split", runs / "one" / "split.json")):
+        check_like_its_run(invoke("evaluate", exported.parent, *arguments, *split, "--json").json, expected)
+    other = invoke("evaluate", exported, *arguments, "--split", runs / "elsewhere" / "split.json")
     assert other.code == 3 and "must be the one that 'tiny/1' was trained on" in other.err
-    assert "--data must come" in invoke("evaluate", exported.path).err
-    assert invoke("evaluate", exported.path, *arguments[:2], "--corrupt").code == 2
+    assert "--data must come" in invoke("evaluate", exported).err
+    assert invoke("evaluate", exported, *arguments, "--corrupt").code == 2
+
+
+def test_a_served_model_gives_the_scores_of_its_run(invoke, runs, exported, data, tmp_path):
+    arguments = ("--data", data, "--to", tmp_path / "report", *FEW)
+    expected = invoke("evaluate", runs / "one", "--json", *FEW).json
+    with serving(exported.parent, home=tmp_path) as (_, address, _):
+        for model in ((), ("--model", "tiny")):
+            found = invoke("evaluate", "--server", address, *model, *arguments, "--json")
+            check_like_its_run(found.json, expected)
+            assert found.json["provenance"]["steps"] == [f"answers of the server {address}"]
+        pd.testing.assert_frame_equal(
+            predicted(tmp_path / "report"),
+            predicted(runs / "one" / "evaluation" / "test"),
+            atol=1e-4,
+            rtol=0,
+        )
+        shown = invoke("evaluate", "--server", address, *arguments)
+        assert shown.code == 0 and "tiny/1" in shown.out
+        for more, code, words in (
+            (["--model", "other", *arguments], 6, "must have the model"),
+            ([*arguments, "--split", runs / "elsewhere" / "split.json"], 3, "must be the one that"),
+            ([*arguments, "--tta", "flips"], 2, "must come with a run"),
+            ([*FEW], 2, "--data must come"),
+        ):
+            done = invoke("evaluate", "--server", address, *more)
+            assert done.code == code and words in done.err and len(done.err.splitlines()) == 1, done.err
+    gone = invoke("evaluate", "--server", address, *arguments)
+    assert gone.code == 6 and "must be available" in gone.err
 
 
 def test_parquet_predictions(invoke, runs, tmp_path):

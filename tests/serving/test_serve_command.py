@@ -1,17 +1,14 @@
 """`skinzoo serve`: bad set-ups, and a life from start to SIGTERM."""
 
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 
 import grpc
 import numpy as np
 import pytest
 from calls import Stubs, spec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from processes import serving
 from saved_models import save_halves
 from typer.testing import CliRunner
 
@@ -151,25 +148,10 @@ def test_a_server_from_start_to_stop(halves, tmp_path):
             version_labels {{ key: "stable" value: 3 }}
         }} }}"""
     )
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "skinzoo", "serve", f"--model_config_file={config}", "--port=0"),
-            *("--enable_batching=true", "--enable_model_warmup=false"),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"SKINZOO_HOME": str(tmp_path)},
-    )
-    try:
-        said = []
-        for line in server.stderr:
-            said.append(line)
-            if found := re.match(r"Ready: gRPC on (127\.0\.0\.1:\d+)", line):
-                break
-        else:
-            raise AssertionError("".join(said))
+    options = (f"--model_config_file={config}", "--enable_batching=true", "--enable_model_warmup=false")
+    with serving(*options, home=tmp_path) as (server, address, said):
         assert any("m version 3, SavedModel, batched" in line for line in said), said
-        stubs = Stubs(found[1])
+        stubs = Stubs(address)
         assert stubs.run(spec("m", label="stable"), {"x": np.float32([4])})["y"].tolist() == [4.0]
         health = health_pb2_grpc.HealthStub(stubs.channel)
         for service in ("", "tensorflow.serving.PredictionService", "skinzoo.v1.LesionClassifier"):
@@ -180,7 +162,3 @@ def test_a_server_from_start_to_stop(halves, tmp_path):
         assert (server.wait(timeout=60), "Stopped." in rest) == (0, True), rest
         with pytest.raises(grpc.RpcError):
             stubs.run(spec("m"), {"x": np.float32([4])})
-    finally:
-        server.kill()
-        server.wait()
-        server.stderr.close()
