@@ -114,14 +114,15 @@ class ResultFile:
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = path.open("r+b" if path.exists() else "x+b")
+            self._made = not path.exists()
+            self._stream = path.open("x+b" if self._made else "r+b")
         except OSError as error:
             raise DataError(f"The output must be writable. Received: '{path}' ({error.strerror}).") from error
         try:
             _lock(self._stream, path)
-            if overwrite:
-                self._stream.truncate(0)
-            self._header = self._read()
+            # What is replaced stays until there is a model to answer anew.
+            self._replace = overwrite
+            self._header = "" if overwrite else self._read()
         except BaseException:
             self._stream.close()
             raise
@@ -133,8 +134,12 @@ class ResultFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stream.flush()
+        empty = self._stream.tell() == 0
         os.fsync(self._stream.fileno())
         self._stream.close()
+        if self._made and empty:
+            # Nothing came of it, so the same command must do when it is given again.
+            self.path.unlink(missing_ok=True)
 
     def begin(self, cases: Iterator[Case], model: Model) -> None:
         """Take the cases off that the file has results of, and write the header of a new file.
@@ -169,6 +174,8 @@ class ResultFile:
                 "columns.",
                 hint=_AGAIN,
             )
+        if self._replace:
+            self._stream.truncate(0)
         if wanted and not self._header:
             self._stream.write(wanted.encode())
 

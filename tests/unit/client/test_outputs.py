@@ -104,6 +104,22 @@ def test_a_file_is_never_replaced_unasked(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_without_a_model_to_answer_nothing_changes(tmp_path, name):
+    path = tmp_path / name
+    with ResultFile(path):
+        assert path.exists()
+    assert not path.exists()
+    carry_out(path, 3)
+    content = path.read_bytes()
+    for options in ({"overwrite": True}, {"resume": True}):
+        with pytest.raises(DataError), ResultFile(path, **options):
+            raise DataError("No server.")
+        assert path.read_bytes() == content
+    assert carry_out(path, 2, overwrite=True).total == 2
+    assert path.read_bytes() != content
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_other_cases_and_other_models_are_refused(tmp_path, name):
     path = tmp_path / name
     carry_out(path, 6, until=4)
