@@ -44,7 +44,7 @@ def save_halves(folder, offset=2.0):
 
 
 class Odd(tf.Module):
-    """Signatures with inner shapes that are not fixed, and an output without a batch dimension."""
+    """Signatures with inner shapes that are not fixed, and outputs of shapes and types that do not do."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32, name="x")])
     def ragged(self, x):
@@ -60,6 +60,14 @@ class Odd(tf.Module):
         nothing = tf.linalg.expm(tf.fill((700, 700), 0.0 * x[0]))
         return {"y": x + 0.0 * tf.reduce_sum(nothing)}
 
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def pairs(self, inputs):
+        return {"outputs": tf.zeros((tf.shape(inputs)[0], 2))}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def whole(self, inputs):
+        return {"outputs": tf.zeros((tf.shape(inputs)[0], 1), tf.int32)}
+
 
 def save_odd(folder):
     """Write the model into a version folder."""
@@ -67,6 +75,12 @@ def save_odd(folder):
     tf.saved_model.save(
         module,
         str(folder),
-        signatures={"serving_default": module.ragged, "scalar": module.scalar, "slow": module.slow},
+        signatures={
+            "serving_default": module.ragged,
+            "scalar": module.scalar,
+            "slow": module.slow,
+            "pairs": module.pairs,
+            "whole": module.whole,
+        },
     )
     return folder

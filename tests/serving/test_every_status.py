@@ -194,6 +194,14 @@ BAD = {
         "Regress", regress(spec("halves", signature=CLASSIFY), examples(1)), Code.FAILED_PRECONDITION,
         "key 'outputs'",
     ),
+    "regress: two numbers a case": (
+        "Regress", regress(spec("odd", signature="pairs"), examples(1, 2, 3)), Code.FAILED_PRECONDITION,
+        "either [batch_size] or [batch_size, 1] but got [3, 2]",
+    ),
+    "regress: whole numbers": (
+        "Regress", regress(spec("odd", signature="whole"), examples(1)), Code.FAILED_PRECONDITION,
+        "output Tensor of type float",
+    ),
     "metadata without a field": (
         "GetModelMetadata", metadata(spec("halves")), Code.INVALID_ARGUMENT, "at least one metadata_field"
     ),
