@@ -11,6 +11,7 @@ import typer
 from skinzoo.cli import render
 from skinzoo.cli.completion import names_of, one_of_these
 from skinzoo.errors import UsageError
+from skinzoo.export.names import SAVED_MODEL_FILE
 from skinzoo.specs import DatasetSpec
 
 if TYPE_CHECKING:
@@ -152,10 +153,15 @@ def evaluate(
 
 
 def _export_folder(names: tuple[str, ...]) -> Path | None:
-    """Return the folder of an export, where exactly one is named; a run of that name comes first."""
-    if len(names) != 1 or not Path(names[0]).is_dir() or (Path(names[0]) / "config.json").is_file():
+    """Return the folder of an export, where exactly one is named.
+
+    Any other folder may by chance have the name of a run.
+    """
+    folder = Path(names[0]) if len(names) == 1 else None
+    if folder is None or not folder.is_dir():
         return None
-    return Path(names[0])
+    versions = (path for path in folder.iterdir() if path.name.isdecimal())
+    return folder if (folder / SAVED_MODEL_FILE).is_file() or any(versions) else None
 
 
 def _served(

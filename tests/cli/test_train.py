@@ -36,7 +36,7 @@ def same_home(home, isolated_home, monkeypatch):
         (("cnn", "--precision", "half"), 2, "`hardware.precision` must be one of"),
         (("cnn", "--attention", "sofft"), 4, "Did you mean 'soft'?"),
         (("cnn", "--fusion", "gatet"), 4, "Did you mean 'gated'?"),
-        (("cnn", "--cut", "conv9"), 2, "`cut` must be one of conv3"),
+        (("cnn", "--cut", "conv9"), 2, "`cut` must be one of whole, conv3"),
         (("cnn", "--protocol", "lesoin"), 2, "Did you mean 'lesion'?"),
         (("cnn", "--split", "/none.json"), 3, "/none.json"),
         (("cnn", "--weights", "/none.h5"), 5, "which is not a file"),
