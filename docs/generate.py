@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
+BENCHMARKS = RESULTS / "benchmarks"
 MARKER = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -137,6 +138,58 @@ def ablation() -> str:
     )
 
 
+def formats() -> str:
+    """Return what other formats of an export cost."""
+    found = json.loads((BENCHMARKS / "export.json").read_text(encoding="utf-8"))
+    measured = found["results"]
+    rows = [["Keras", "", f"{measured['keras']['accuracy']:.3f}", "", ""]]
+    for name, row in sorted(measured.items()):
+        if isinstance(row, dict) and "bytes" in row:
+            size, same = f"{row['bytes'] / 1e6:.1f} MB", f"{row['same_class']} of {measured['cases']}"
+            rows.append(
+                [f"`{name}`", size, f"{row['accuracy']:.3f}", same, f"{row['speed_ratio_to_keras']:.1f}"]
+            )
+    heads = ["", "size", "accuracy", "same class as Keras", "speed, Keras = 1"]
+    return table(heads, rows) + made_by(found)
+
+
+def masks() -> str:
+    """Return how well maps agree with lesion masks."""
+    found = json.loads((RESULTS / "masks" / "agreement.json").read_text(encoding="utf-8"))
+    names = ("share", "pointing", "iou")
+    rows = [
+        [method, *(with_interval(scores[name]["value"], scores[name]["interval"]) for name in names)]
+        for method, scores in found["methods"].items()
+    ]
+    return table(["map", "share inside the lesion", "pointing game", "IoU, one threshold for all"], rows)
+
+
+def benchmarks() -> str:
+    """Return the benchmarks' ratios, each with its target."""
+    rows = []
+    for name, what, target, read in RATIOS:
+        path = BENCHMARKS / f"{name}.json"
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            load = found["hardware"]["load_at_start"]
+            rows.append([what, read(found["results"]), target, f"`{found['command']}`", f"{load:.1f}"])
+    return table(["what", "measured", "target", "command", "load at start"], rows)
+
+
+def by_variant(found: dict[str, Any], key: str) -> str:
+    """Return a figure of each variant."""
+    return ", ".join(
+        f"`{name}` {row[key]:.2f}" if row.get(key) is not None else f"`{name}` not reached"
+        for name, row in found["variants"].items()
+    )
+
+
+def made_by(found: dict[str, Any]) -> str:
+    """Return how a benchmark was made."""
+    load = found["hardware"]["load_at_start"]
+    return f"\n`{found['command']}`, commit `{found['commit']}`, load {load:.1f} at the start.\n"
+
+
 def cli() -> str:
     """Return every command with its options."""
     import click
@@ -173,6 +226,74 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+# File, what it says, target, and how it is read from the file's results.
+RATIOS: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
+    (
+        "startup",
+        "median seconds of `skinzoo list`",
+        "below 0.3",
+        lambda found: next(
+            f"{row['median_s']:.2f}"
+            for row in found["conditions"]["all_bytecode"]
+            if row["command"] == "skinzoo list"
+        ),
+    ),
+    (
+        "train",
+        "steps per second of training against bare `train_on_batch`",
+        "at least 0.97",
+        lambda found: by_variant(found, "ratio"),
+    ),
+    (
+        "train",
+        "seconds from the command to the first step",
+        "",
+        lambda found: by_variant(found, "first_step"),
+    ),
+    (
+        "frozen",
+        "time of a fine-tuned epoch against that of training on features to the same balanced accuracy",
+        "at least 5",
+        lambda found: by_variant(found, "ratio"),
+    ),
+    (
+        "evaluate",
+        "evaluating against the model's own batch throughput",
+        "at least 0.9",
+        lambda found: f"{found['predicting']['ratio']:.2f}",
+    ),
+    (
+        "serve",
+        "throughput at 32 callers against the SavedModel in process",
+        "at least 0.9",
+        lambda found: f"{found['throughput_ratio']:.2f}",
+    ),
+    (
+        "serve",
+        "milliseconds that a lone caller waits longer than in process",
+        "at most 2",
+        lambda found: f"{found['latency_added_ms']:.1f}",
+    ),
+    (
+        "serve",
+        "first request against the median",
+        "at most 2",
+        lambda found: f"{found['first_request_ratio']:.2f}",
+    ),
+    (
+        "batch",
+        "cases a second of a whole dataset through the server against in process",
+        "at least 0.8",
+        lambda found: f"{found['ratio']:.2f}",
+    ),
+    (
+        "input",
+        "building the image cache against a bare loop",
+        "at least 0.8",
+        lambda found: f"{found['ratios']['building_to_bare_loop']:.2f}",
+    ),
+)
+
 GENERATORS: dict[str, Callable[[], str]] = {
     "variants": variants,
     "protocols": protocols,
@@ -180,6 +301,9 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "results": results,
     "commands": commands,
     "ablation": ablation,
+    "formats": formats,
+    "masks": masks,
+    "benchmarks": benchmarks,
     "cli": cli,
 }
 
