@@ -155,7 +155,10 @@ def formats() -> str:
 
 def masks() -> str:
     """Return how well maps agree with lesion masks."""
-    found = json.loads((RESULTS / "masks" / "agreement.json").read_text(encoding="utf-8"))
+    path = RESULTS / "masks" / "agreement.json"
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
     names = ("share", "pointing", "iou")
     rows = [
         [method, *(with_interval(scores[name]["value"], scores[name]["interval"]) for name in names)]
