@@ -145,7 +145,11 @@ def test_what_was_built_stands_first_and_the_defaults_are_called_so(invoke):
     [
         (["--attention", "sofft"], 4, "No attention is named 'sofft'. Did you mean 'soft'?"),
         (["--fusion", "concat"], 4, "No fusion is named 'concat'."),
-        (["--cut", "conv33"], 2, "`cut` must be one of whole, conv3. Received: 'conv33'. Did you mean 'conv3'?"),
+        (
+            ["--cut", "conv33"],
+            2,
+            "`cut` must be one of whole, conv3. Received: 'conv33'. Did you mean 'conv3'?",
+        ),
         (["--pooling", "max"], 2, "`pooling` must be one of flatten, gap. Received: 'max'."),
         (["--classes", "1"], 2, "`classes` must be at least 2. Received: 1."),
         (["--weights", "nowhere.weights.h5"], 5, "Received: 'nowhere.weights.h5', which is not a file."),
