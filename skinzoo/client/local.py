@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skinzoo.client.batches import Batch, batches
 from skinzoo.client.cases import Case, ReadyCase, Result, ready
@@ -90,8 +90,11 @@ class RunPredictor(LocalPredictor):
     """
 
     def __init__(self, run: Run, options: ClientOptions | None = None) -> None:
+        from skinzoo.export.describe import read_calibration
+
         super().__init__(options)
         self._run = run
+        self._fitted = read_calibration(run)
         vocabularies = run.vocabularies
         self.model = Model(
             name=run.name,
@@ -100,6 +103,7 @@ class RunPredictor(LocalPredictor):
             sex=vocabularies.sex.terms,
             localization=vocabularies.localization.terms,
             image_size=run.decoding.size,
+            has_calibration=self._fitted is not None,
         )
 
     def _answers(self, cases: Sequence[ReadyCase]) -> list[Result]:
@@ -120,9 +124,26 @@ class RunPredictor(LocalPredictor):
                 classes=classes,
                 probabilities=tuple(map(float, row)),
                 predicted_class=classes[int(row.argmax())],
+                **self._calibrated(row),
             )
             for row in probabilities
         ]
+
+    def _calibrated(self, probabilities: Any) -> dict[str, Any]:
+        """Return what an export of the run would answer beside the probabilities."""
+        import numpy as np
+
+        if self._fitted is None:
+            return {}
+        fitted, abstention = self._fitted["calibration"], self._fitted.get("abstention")
+        logits = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
+        logits = logits * np.array(fitted["scale"]) + np.array(fitted["shift"])
+        scaled = np.exp(logits - logits.max())
+        scaled /= scaled.sum()
+        found: dict[str, Any] = {"calibrated": tuple(map(float, scaled))}
+        if abstention is not None:
+            found["abstain"] = bool(scaled.max() < abstention["threshold"])
+        return found
 
 
 class ExportPredictor(LocalPredictor):

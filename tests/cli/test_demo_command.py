@@ -46,6 +46,22 @@ def test_the_page_links_to_reports_that_are_there(demo):
     assert all((folder / link).is_file() for link in links)
 
 
+def test_a_run_answers_in_process_as_its_export_does(demo, cli):
+    folder, _ = demo
+    tables = []
+    for option, path in (("--run", folder / "runs" / "demo"), ("--export", folder / "exports" / "demo")):
+        done = cli("predict", folder / "cases.csv", option, path, "--format", "csv")
+        assert done.returncode == 0, done.stderr
+        tables.append(list(csv.DictReader(done.stdout.splitlines())))
+    for ours, theirs in zip(*tables, strict=True):
+        assert ours["abstain"] == theirs["abstain"]
+        numbers = [name for name in ours if name.startswith(("p_", "calibrated_"))]
+        assert any(name.startswith("calibrated_") for name in numbers)
+        assert [float(ours[name]) for name in numbers] == pytest.approx(
+            [float(theirs[name]) for name in numbers], abs=1e-5
+        )
+
+
 def test_the_server_is_gone_at_the_end(demo):
     folder, _ = demo
     assert "Stopped" in (folder / "server.log").read_text(encoding="utf-8")
