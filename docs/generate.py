@@ -195,14 +195,13 @@ def made_by(found: dict[str, Any]) -> str:
 
 def cli() -> str:
     """Return every command with its options."""
-    import click
     from typer.cli import get_docs_for_click
     from typer.main import get_command
 
     from skinzoo.cli.app import app
 
     command = get_command(app)
-    with click.Context(command, info_name="skinzoo") as context:
+    with command.context_class(command, info_name="skinzoo") as context:
         return get_docs_for_click(obj=command, ctx=context, name="skinzoo").strip() + "\n"
 
 

@@ -11,6 +11,8 @@ import grpc
 from skinzoo.errors import ServingError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# A server that is told to stop cancels the calls that outlast its grace.
+_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _CASES_AT_FAULT = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -45,7 +47,7 @@ class CallError(ServingError):
 
 
 class Retry:
-    """When to try a request again: only while the server is unavailable, and only for so long.
+    """When to try a request again: only while the server is away, and only for so long.
 
     Args:
         seconds: Time after the first failure in which it is tried again.
@@ -67,7 +69,7 @@ class Retry:
 
     def pause(self, code: grpc.StatusCode) -> float | None:
         """Return the seconds to wait before the next try; None where there is none."""
-        if code is not grpc.StatusCode.UNAVAILABLE:
+        if code not in _AWAY:
             return None
         now = self._clock()
         if self._until is None:
@@ -110,7 +112,7 @@ def _meaning(code: grpc.StatusCode, details: str, server: str, timeout: float) -
             f"`server` must be a gRPC port. Received: '{server}', where something else answers ({details}).",
             "Check the port: gRPC is 8500 by default, REST 8501.",
         )
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if code in _AWAY:
         return (
             f"The server '{server}' must be available. Received: {details}.",
             "Check host and port, or start a server with: skinzoo serve",

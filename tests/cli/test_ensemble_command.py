@@ -96,7 +96,7 @@ def test_a_saved_ensemble_is_a_run_like_any_other(invoke, runs, tmp_path, method
     assert attention_model(run.model).output.shape[1:] == (8, 8)
     assert invoke("ensemble", *both, "--name", name, "--out", runs).code == 2
     explained = invoke("explain", runs / name)
-    assert explained.code == 5 and "explain its members" in explained.err, explained.err
+    assert explained.code == 5 and "Name a member instead" in explained.err, explained.err
     shutil.rmtree(runs / name)
 
 

@@ -76,12 +76,15 @@ def test_frozen_layers_have_gradients_too():
 def test_heads_add_up_to_the_attention(policy):
     with fresh_session(policy):
         model = create_model("cnn", image_size=48, attention="soft")
-        maps = MapMaker(model)(inputs_of(model))
+        maker, inputs = MapMaker(model), inputs_of(model)
+        maps = maker(inputs)
         assert maps.heads.dtype == maps.attention.dtype == maps.gradcam.dtype == np.float32
         assert maps.heads.shape == (*maps.attention.shape, 16)
         tolerance = 1e-6 if policy == "float32" else 0.02
         np.testing.assert_allclose(maps.heads.sum(axis=-1), maps.attention, atol=tolerance)
-        assert maps.gradcam.max() > 0 and np.isfinite(maps.gradcam_plus).all()
+        assert np.isfinite(maps.gradcam_plus).all()
+        # With random weights everything may speak against the likeliest class, but not against all of them.
+        assert max(maker(inputs, target).gradcam.max() for target in range(7)) > 0
 
 
 def test_an_attention_that_returns_features_and_map_only_has_no_heads():
