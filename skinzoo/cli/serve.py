@@ -85,6 +85,12 @@ def serve(
     grpc_socket_path: Annotated[
         str | None, typer.Option(metavar="PATH", help="Listen on a Unix socket too.")
     ] = None,
+    rest_api_port: Annotated[
+        int, typer.Option(min=-1, max=65535, help="Port of REST; 0 for no REST, -1 for any free one.")
+    ] = 0,
+    rest_api_timeout_in_ms: Annotated[
+        int, typer.Option(min=1, help="Milliseconds that a request of REST may take.")
+    ] = 30000,
     enable_batching: Annotated[
         bool | None,
         typer.Option(
@@ -147,11 +153,17 @@ def serve(
             "`--batching-parameters-file` must come with --enable-batching. Received: it alone.",
             hint="Add --enable-batching.",
         )
+    if rest_api_port and backend is not None:
+        raise UsageError(
+            "`--rest-api-port` must come without --backend. Received: both.",
+            hint="TensorFlow Serving has REST of its own.",
+        )
     if card is not None and backend is None:
         raise UsageError("`--card` must come with --backend. Received: it alone.")
     channel_arguments = _channel_arguments(grpc_channel_arguments)
     import_keras()
     from skinzoo.serving.batching import read_batching
+    from skinzoo.serving.rest.options import RestOptions
     from skinzoo.serving.servable import LoadOptions
     from skinzoo.serving.serve import BackendRequest, ServeRequest, fronting, serving
     from skinzoo.serving.server import ServerOptions
@@ -163,6 +175,9 @@ def serve(
         threads=grpc_max_threads,
         channel_arguments=channel_arguments,
         as_content=enable_serialization_as_tensor_content,
+        rest=RestOptions(port=max(rest_api_port, 0), timeout=rest_api_timeout_in_ms / 1000)
+        if rest_api_port
+        else None,
     )
     if backend is not None:
         front = BackendRequest(address=backend, model=model_name, card=card, server=listening)
@@ -199,7 +214,8 @@ def _until_stopped(server: Server) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked)
-    render.notice(f"Ready: gRPC on {server.address}. Stop with Ctrl-C.")
+    rest = f", REST on {server.rest.address}" if server.rest is not None else ""
+    render.notice(f"Ready: gRPC on {server.address}{rest}. Stop with Ctrl-C.")
     stop.wait()
     render.notice("Stopping when the calls under way are answered; once more stops now.")
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -17,6 +18,10 @@ from skinzoo.serving import model_service, prediction_service, typed
 from skinzoo.serving.backend import RemoteModels
 from skinzoo.serving.cases import Limits
 from skinzoo.serving.models import Models
+from skinzoo.serving.rest.options import RestOptions
+
+if TYPE_CHECKING:
+    from skinzoo.serving.rest.server import RestServer
 
 LARGEST_MESSAGE = 2**31 - 1
 """Bytes; TensorFlow Serving's limit."""
@@ -36,6 +41,7 @@ class ServerOptions:
         threads: Calls that are under way at the same time; most of them wait for their batch.
         channel_arguments: Further options of gRPC.
         as_content: Answer Predict with `tensor_content` instead of typed fields.
+        rest: How REST is served besides; None for not at all.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +50,7 @@ class ServerOptions:
     threads: int = THREADS
     channel_arguments: Sequence[tuple[str, str | int]] = ()
     as_content: bool = False
+    rest: RestOptions | None = None
 
 
 class Server:
@@ -87,6 +94,11 @@ class Server:
         self.port = self._listen(_authority(options.host, options.port))
         if options.socket_path is not None:
             self._listen(f"unix:{options.socket_path}")
+        self.rest: RestServer | None = None
+        if options.rest is not None and isinstance(models, Models):
+            from skinzoo.serving.rest.server import RestServer
+
+            self.rest = RestServer(models, options.host, options.rest)
 
     @property
     def address(self) -> str:
@@ -96,12 +108,18 @@ class Server:
     def start(self) -> None:
         """Answer calls."""
         self._server.start()
+        if self.rest is not None:
+            self.rest.start()
         self._set_health(health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self, grace: float | None = None) -> None:
         """Take no more calls, and return when those under way are answered or `grace` seconds are over."""
         self._health.enter_graceful_shutdown()
+        if self.rest is not None:
+            self.rest.stop(grace)
         self._server.stop(grace).wait()
+        if self.rest is not None:
+            self.rest.wait()
 
     def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", *self._services):

@@ -1,0 +1,55 @@
+"""The ASGI application: one endpoint, around it what every request passes."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+from skinzoo.extras import require
+from skinzoo.serving.models import Models
+from skinzoo.serving.rest.answer import Answer, answer
+from skinzoo.serving.rest.errors import failure
+from skinzoo.serving.rest.options import RestOptions
+from skinzoo.serving.servable import deadline_exceeded
+
+
+def middleware(options: RestOptions) -> list[Any]:
+    """Return the starlette middleware around every request, the outermost first.
+
+    Tokens and limits belong here.
+    """
+    return []
+
+
+def make_app(models: Models, options: RestOptions, threads: Executor) -> Any:
+    """Return the application.
+
+    Args:
+        models: What is served.
+        options: Its limits.
+        threads: Where requests wait for their batch, away from the event loop.
+
+    Raises:
+        MissingExtraError: starlette is not installed.
+    """
+    require("starlette", extra="rest", purpose="--rest-api-port")
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Mount
+
+    async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        path = request.scope["raw_path"].decode("ascii", "replace")
+        work = partial(answer, models, request.method, path, await request.body(), timeout=options.timeout)
+        try:
+            found = await asyncio.wait_for(
+                asyncio.get_running_loop().run_in_executor(threads, work), options.timeout
+            )
+        except asyncio.TimeoutError:
+            found = Answer.of_error(failure(deadline_exceeded()))
+        await Response(found.body, found.status, media_type=found.media_type)(scope, receive, send)
+
+    return Starlette(routes=[Mount("/", app=endpoint)], middleware=middleware(options))
