@@ -36,14 +36,18 @@ def make_app(models: Models, options: RestOptions, threads: Executor) -> Any:
     """
     require("starlette", extra="rest", purpose="--rest-api-port")
     from starlette.applications import Starlette
-    from starlette.requests import Request
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import Response
     from starlette.routing import Mount
 
     async def endpoint(scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
-        path = request.scope["raw_path"].decode("ascii", "replace")
-        work = partial(answer, models, request.method, path, await request.body(), timeout=options.timeout)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
+        path = scope["raw_path"].decode("ascii", "replace")
+        work = partial(answer, models, request.method, path, body, timeout=options.timeout)
         try:
             found = await asyncio.wait_for(
                 asyncio.get_running_loop().run_in_executor(threads, work), options.timeout
