@@ -14,6 +14,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from skinzoo.export import names
 from skinzoo.serving.batching import Batching
 from skinzoo.serving.queues import MOST_SHAPES, Queue, ShapeGate
+from skinzoo.serving.timings import without_timings
 
 _LOG = logging.getLogger(__name__)
 Tensors = dict[str, tf.Tensor]
@@ -94,7 +95,7 @@ class Batched:
             return self._signature(inputs)
         with self._gate.holding(inputs) if self._gate else nullcontext():
             found = call(*(inputs[name] for name in self._signature.specs))
-        return dict(zip(self._signature.outputs, found, strict=True))
+        return without_timings(self._signature.outputs, found)
 
     def close(self) -> None:
         """Give the queues back."""
@@ -155,7 +156,7 @@ class FromFiles:
         if any(value.shape[0] == 0 for value in inputs.values()):
             return self._signature(inputs)
         found = self._call(*(inputs[name] for name in self._signature.specs))
-        return dict(zip(self._outputs, found, strict=True))
+        return without_timings(self._outputs, found)
 
 
 def with_constants(signature: Signature) -> Callable[..., list[tf.Tensor]]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from skinzoo.serving.batching import Batching
 from skinzoo.serving.status import failed_precondition
+from skinzoo.serving.timings import now, since, timed
 
 # Shapes for which a signature gets a queue of its own; further ones run by themselves.
 MOST_SHAPES = 16
@@ -74,11 +75,15 @@ class Queue:
         self._names = names
         self._name = names.take(batching)
         self._body = tf.function(
-            lambda *rows: list(function(*rows)), input_signature=list(inputs), autograph=False
+            lambda *rows: timed(function, rows), input_signature=list(inputs), autograph=False
         ).get_concrete_function()
 
     def __call__(self, *rows: tf.Tensor) -> list[tf.Tensor]:
-        """Run within a graph; the rows wait for a batch, and their own part of its results is returned."""
+        """Run within a graph; the rows wait for a batch, and their own part of its results is returned.
+
+        After the results comes a tensor of timings, see `skinzoo.serving.timings`.
+        """
+        entered = now(rows)
         found = tf.raw_ops.BatchFunction(
             in_tensors=list(rows),
             captured_tensors=self._body.captured_inputs,
@@ -94,7 +99,7 @@ class Queue:
         )
         for output, inside in zip(found, self._body.outputs, strict=True):
             output.set_shape(inside.shape)
-        return list(found)
+        return [*found[:-1], since(entered, found[-1])]
 
     def close(self) -> None:
         """Give the name back; nothing may call it any more."""
