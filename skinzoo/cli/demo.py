@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Draw data, audit, train, evaluate, explain, export, serve and classify: nothing is downloaded."""
     from skinzoo.demo import Demo, Step
-    from skinzoo.demo.page import answered
+    from skinzoo.demo.page import abstains, answered
     from skinzoo.export.names import PREDICTED_CLASS
 
     made = Demo(to) if epochs is None else Demo(to, epochs=epochs)
@@ -36,13 +36,14 @@ def demo(
     page = made.run(announce)
     render.heading("Answers")
     render.table(
-        ["image", "drawn as", "answered", "probability", "metadata"],
+        ["image", "drawn as", "answered", "probability", "sure", "metadata"],
         [
             [
                 case["image_id"],
                 case["label"],
                 row[PREDICTED_CLASS],
                 f"{float(row['p_' + row[PREDICTED_CLASS]]):.3f}",
+                "no" if abstains(row) else "yes",
                 "sent" if known else "not sent",
             ]
             for case, row, known in answered(made)

@@ -131,16 +131,13 @@ class RunPredictor(LocalPredictor):
 
     def _calibrated(self, probabilities: Any) -> dict[str, Any]:
         """Return what an export of the run would answer beside the probabilities."""
-        import numpy as np
+        from skinzoo.evaluation.calibration import Calibration
 
         if self._fitted is None:
             return {}
-        fitted, abstention = self._fitted["calibration"], self._fitted.get("abstention")
-        logits = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
-        logits = logits * np.array(fitted["scale"]) + np.array(fitted["shift"])
-        scaled = np.exp(logits - logits.max())
-        scaled /= scaled.sum()
+        [scaled] = Calibration.from_dict(self._fitted["calibration"]).rescale(probabilities[None])
         found: dict[str, Any] = {"calibrated": tuple(map(float, scaled))}
+        abstention = self._fitted.get("abstention")
         if abstention is not None:
             found["abstain"] = bool(scaled.max() < abstention["threshold"])
         return found

@@ -16,8 +16,8 @@ from pathlib import Path
 from skinzoo.errors import SkinzooError, UsageError
 
 RUN, MODEL = "demo", "demo"
-IMAGES, EPOCHS = 300, 20
-STOP_SECONDS = 20.0
+IMAGES, EPOCHS, BATCH = 600, 40, 16
+START_SECONDS, STOP_SECONDS = 120.0, 20.0
 SAMPLE, RUNS, EXPORTS = "lesions", "runs", "exports"
 CASES_FILE, RESULTS_FILE, SERVER_LOG, PAGE_FILE = "cases.csv", "results.csv", "server.log", "index.html"
 DATA_REPORT, EXPLANATION = "data.html", "explanation"
@@ -89,6 +89,7 @@ class Demo:
                 "Train on whole lesions",
                 (
                     *("train", small_variant(), "--data", data, "--epochs", str(self.epochs)),
+                    *("--set", f"training.batch_size={BATCH}"),
                     *("--out", self._path(RUNS), "--name", RUN),
                 ),
             ),
@@ -153,10 +154,12 @@ class Demo:
                         _words(step), env=self._environment(), stdout=stream, stderr=subprocess.STDOUT
                     )
                 )
-            time.sleep(0.5)
-            code = children[0].poll()
-            if code is not None:
-                raise self._failed(step, code, f"in {log}")
+            until = time.monotonic() + START_SECONDS
+            while not _accepts(self.port) and time.monotonic() < until:
+                time.sleep(0.2)
+                code = children[0].poll()
+                if code is not None:
+                    raise self._failed(step, code, f"in {log}")
 
         try:
             yield serve
@@ -206,6 +209,11 @@ def small_variant() -> str:
 
 def _words(step: Step) -> list[str]:
     return [sys.executable, "-m", "skinzoo", *step.words]
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skinzoo import __version__
 from skinzoo.demo.chain import CASES_FILE, DATA_REPORT, EXPLANATION, RESULTS_FILE, RUN, RUNS, SAMPLE
-from skinzoo.export.names import PREDICTED_CLASS
+from skinzoo.export.names import ABSTAIN, PREDICTED_CLASS
 from skinzoo.files import replacing
 from skinzoo.pages.page import Grid, render_page, thumbnail
 
@@ -109,4 +109,10 @@ def _caption(case: dict[str, Any], answer: dict[str, str], known: bool) -> str:
     predicted = answer[PREDICTED_CLASS]
     probability = float(answer[f"p_{predicted}"])
     metadata = "with metadata" if known else "without metadata"
-    return f"{case['label']}, answered {predicted} ({probability:.2f}), {metadata}"
+    doubt = ", too unsure to answer" if abstains(answer) else ""
+    return f"{case['label']}, answered {predicted} ({probability:.2f}){doubt}, {metadata}"
+
+
+def abstains(answer: dict[str, str]) -> bool:
+    """Whether the calibrated probability was too low for an answer."""
+    return answer.get(ABSTAIN, "").lower() in ("1", "true")

@@ -60,8 +60,11 @@ class Calibration:
             DataError: The classes are others than those it was fitted on.
         """
         check_classes(self.classes, predictions, "A calibration")
-        logits = _logits(predictions.probabilities)
-        return predictions.with_probabilities(_softmax(logits * np.array(self.scale) + np.array(self.shift)))
+        return predictions.with_probabilities(self.rescale(predictions.probabilities))
+
+    def rescale(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities `(cases, classes)` of an array of them, classes in its order."""
+        return _softmax(_logits(probabilities) * np.array(self.scale) + np.array(self.shift))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""

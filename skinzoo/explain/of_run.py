@@ -13,7 +13,7 @@ from skinzoo.explain.agreement import Agreement, AgreementCounter
 from skinzoo.explain.choices import SIGNED, Choices
 from skinzoo.explain.covering import OCCLUSION, SHAP, kernel_shap, occlusion
 from skinzoo.explain.found import Explained, Explanation
-from skinzoo.explain.maps import ATTENTION, HEADS, IMAGE, MapMaker, Maps
+from skinzoo.explain.maps import ATTENTION, GRADCAM, GRADCAM_PLUS, HEADS, IMAGE, MapMaker, Maps
 from skinzoo.explain.masks import find_masks, mask_of
 from skinzoo.explain.sanity import Sanity, check_sanity
 from skinzoo.explain.scoring import ImageScores
@@ -31,6 +31,8 @@ PICTURED = 12
 """Cases of a part that are drawn."""
 CHECKED = 16
 """Drawn cases that the sanity checks take."""
+MEASURED = (ATTENTION, GRADCAM, GRADCAM_PLUS)
+"""Methods whose maps can be laid on masks."""
 BATCH_SIZE = 32
 
 
@@ -59,11 +61,17 @@ def explain(
     Raises:
         DataError: An image or a mask cannot be used, or no image has a mask.
         ModelError: The run's model was not built by skinzoo.
-        UsageError: The model has no such class, or the other run is not one of the same variant.
+        UsageError: The model has no such class, no method can be laid on masks, or the other run is not one
+            of the same variant.
     """
     choices = choices or Choices()
     if against is not None:
         _check_other(run, against)
+    if masks is not None and not set(choices.methods) & set(MEASURED):
+        raise UsageError(
+            f"`methods` must hold one of {', '.join(MEASURED)} to be measured against masks. Received: "
+            f"{', '.join(choices.methods)}."
+        )
     target = _class_index(run, choices.target)
     files = find_masks(masks) if masks is not None else None
     counter = AgreementCounter(draws=choices.draws, seed=choices.seed)
@@ -85,7 +93,7 @@ def explain(
         flat = flat and bool(np.allclose(np.ptp(maps.attention, axis=(1, 2)), 0.0, atol=1e-7))
         for place, row in enumerate(rows):
             record = {str(name): value for name, value in part.iloc[place].items()}
-            one = {name: map[place] for name, map in maps.named().items()}
+            one = {name: map[place] for name, map in maps.named().items() if name in choices.methods}
             mask, scores = None, None
             if files is not None:
                 mask = mask_of(files, record["image_id"], Path(record["image_path"]), run.decoding)

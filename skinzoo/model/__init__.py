@@ -1,5 +1,11 @@
 """From a variant to a Keras model: preprocessing, metadata encoder, assembly, weights and figures."""
 
+# ruff: noqa: E402
+from skinzoo.quiet import import_keras
+
+# What follows imports Keras, for whoever uses the Python interface too.
+import_keras()
+
 from skinzoo.model.assembly import (
     attention_model,
     build_model,

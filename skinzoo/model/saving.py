@@ -42,7 +42,8 @@ def load_model(path: str | Path) -> keras.Model:
             with suppress(ModuleNotFoundError):
                 importlib.import_module(module)
     try:
-        return keras.saving.load_model(path)
+        # Lambda layers hold Python bytecode, which a file from elsewhere must not run.
+        return keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"'{path}' could not be loaded: {' '.join(str(error).split())[:300]}",
