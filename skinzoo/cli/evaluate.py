@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skinzoo.cli import render
+from skinzoo.cli import connection, render
 from skinzoo.cli.completion import names_of, one_of_these
 from skinzoo.errors import UsageError
 from skinzoo.export.names import SAVED_MODEL_FILE
 from skinzoo.specs import DatasetSpec
 
 if TYPE_CHECKING:
+    from skinzoo.client.security import Security
     from skinzoo.evaluation.predictor import Predictor
     from skinzoo.evaluation.request import EvaluationRequest
 
@@ -97,6 +98,11 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Split of an export or a served model: its run's split.json."),
     ] = None,
+    tls: connection.UseTls = False,
+    ca: connection.Ca = None,
+    cert: connection.Cert = None,
+    key: connection.Key = None,
+    token_file: connection.TokenFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a run on its split or on other data, several runs together, or a bare file of predictions.
@@ -135,6 +141,9 @@ def evaluate(
     export = _export_folder(request.runs)
     served = server is not None or export is not None
     _check(request, served, server)
+    security = connection.security(
+        to_server=server is not None, tls=tls, ca=ca, cert=cert, key=key, token_file=token_file
+    )
     if not served and (split is not None or model):
         raise UsageError("--split and --model must come with an export or --server. Received: neither.")
     # What can be wrong without Keras is said without waiting for it.
@@ -143,7 +152,7 @@ def evaluate(
         import_keras()
     with ExitStack() as stack:
         if prepared is None:
-            prepared = prepare(request, _served(stack, server, model, export, split, dataset))
+            prepared = prepare(request, _served(stack, server, model, export, split, dataset, security))
         found = prepared.evaluate(stack.enter_context(prediction_progress()))
     report = prepared.write(found)
     if as_json:
@@ -171,6 +180,7 @@ def _served(
     export: Path | None,
     split: Path | None,
     dataset: str | None,
+    security: Security | None,
 ) -> Predictor:
     from skinzoo.client.evaluated import ServedPredictor
     from skinzoo.client.options import ClientOptions
@@ -182,7 +192,16 @@ def _served(
     if server is not None:
         from skinzoo.client import Client
 
-        client = stack.enter_context(Client(server, model=model, options=options, notify=render.notice))
+        client = stack.enter_context(
+            Client(
+                server,
+                model=model,
+                credentials=security.credentials() if security is not None else None,
+                token=security.token if security is not None else "",
+                options=options,
+                notify=render.notice,
+            )
+        )
         # One version answers all cases.
         client.pin()
         return ServedPredictor(client, f"the server {client.server}", split=known, dataset=dataset)

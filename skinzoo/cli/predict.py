@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skinzoo.cli import render
+from skinzoo.cli import connection, render
 from skinzoo.cli.completion import one_of_these
 from skinzoo.errors import PartialFailureError, UsageError
 
@@ -70,6 +70,11 @@ def predict(
     any_term: Annotated[
         bool, typer.Option("--any-term", help="Send terms that the model does not know.")
     ] = False,
+    tls: connection.UseTls = False,
+    ca: connection.Ca = None,
+    cert: connection.Cert = None,
+    key: connection.Key = None,
+    token_file: connection.TokenFile = None,
 ) -> None:
     """Classify images with what is known of the patients. Research only: no diagnosis.
 
@@ -80,6 +85,9 @@ def predict(
     from skinzoo.client.options import ClientOptions
     from skinzoo.client.sources import read_source
 
+    security = connection.security(
+        to_server=run is None and export is None, tls=tls, ca=ca, cert=cert, key=key, token_file=token_file
+    )
     source = read_source(cases, images=images, age=age, sex=sex, localization=localization)
     options = ClientOptions(
         api=api,
@@ -97,7 +105,9 @@ def predict(
         elif export is not None:
             predictor = _export(export, options)
         else:
-            chosen = {"model": model or "", "version": version, "label": label or ""}
+            chosen: dict[str, Any] = {"model": model or "", "version": version, "label": label or ""}
+            if security is not None:
+                chosen |= {"credentials": security.credentials(), "token": security.token}
             with _client(server or _SERVER, chosen, file, options) as client:
                 _predict(client, source, file, format)
             return

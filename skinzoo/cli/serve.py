@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from skinzoo.cli import protection as options_of
 from skinzoo.cli import render
 from skinzoo.cli.quiet import import_keras
 from skinzoo.errors import UsageError
@@ -91,6 +92,16 @@ def serve(
     rest_api_timeout_in_ms: Annotated[
         int, typer.Option(min=1, help="Milliseconds that a request of REST may take.")
     ] = 30000,
+    ssl_config_file: options_of.SslConfigFile = None,
+    token_file: options_of.TokenFile = None,
+    allow_insecure: options_of.AllowInsecure = False,
+    max_message_mib: options_of.MaxMessageMib = options_of.LARGEST_MESSAGE_MIB,
+    max_image_mib: options_of.MaxImageMib = 64.0,
+    max_image_pixels: options_of.MaxImagePixels = 80_000_000,
+    max_cases: options_of.MaxCases = 4096,
+    max_waiting_calls: options_of.MaxWaitingCalls = None,
+    max_calls_per_client: options_of.MaxCallsPerClient = 0,
+    reload_base: options_of.ReloadBase = None,
     enable_batching: Annotated[
         bool | None,
         typer.Option(
@@ -168,7 +179,20 @@ def serve(
     from skinzoo.serving.serve import BackendRequest, ServeRequest, fronting, serving
     from skinzoo.serving.server import ServerOptions
 
+    protection = options_of.protection(
+        ssl_config_file=ssl_config_file,
+        token_file=token_file,
+        allow_insecure=allow_insecure,
+        max_message_mib=max_message_mib,
+        max_image_mib=max_image_mib,
+        max_image_pixels=max_image_pixels,
+        max_cases=max_cases,
+        max_waiting_calls=max_waiting_calls,
+        max_calls_per_client=max_calls_per_client,
+        host=host,
+    )
     listening = ServerOptions(
+        protection=protection,
         host=host,
         port=port,
         socket_path=grpc_socket_path,
@@ -187,6 +211,7 @@ def serve(
         return
     request = ServeRequest(
         sources=_sources(bases or [], model_config_file, model_base_path, model_name),
+        bases=[*(bases or []), *(reload_base or [])],
         load=LoadOptions(
             batching=read_batching(batching_parameters_file) if batching_parameters_file else None,
             enable_batching=enable_batching,

@@ -12,9 +12,15 @@ import grpc
 from skinzoo.client.api import Api, Call, Conversation, classify, connect
 from skinzoo.client.batches import Batch, Batcher
 from skinzoo.client.cases import Case, Explanation, ReadyCase, Result, ready
-from skinzoo.client.failures import Retry, call_error
+from skinzoo.client.failures import Retry, call_error, code_of
 from skinzoo.client.model import Model
-from skinzoo.client.options import CHANNEL_OPTIONS, ClientOptions, Selector, checked_address
+from skinzoo.client.options import (
+    CHANNEL_OPTIONS,
+    ClientOptions,
+    Selector,
+    checked_address,
+    metadata_of,
+)
 from skinzoo.client.typed import STREAM_METHOD, StreamFeed, TypedApi
 from skinzoo.errors import DataError
 from skinzoo.v1 import lesion_classifier_pb2 as pb
@@ -39,6 +45,7 @@ class AsyncClient:
         version: int | None = None,
         label: str = "",
         credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
         options: ClientOptions | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> None:
@@ -46,6 +53,7 @@ class AsyncClient:
         self.options = options or ClientOptions()
         self._credentials = credentials
         self._notify = notify
+        self._metadata = metadata_of(token, self.server, encrypted=credentials is not None, notify=notify)
         self._selector = Selector(name=model, version=version, label=label)
         self._channel: Any = None
         self._api: Api
@@ -106,7 +114,7 @@ class AsyncClient:
             STREAM_METHOD,
             request_serializer=pb.ClassifyStreamRequest.SerializeToString,
             response_deserializer=pb.ClassifyStreamResponse.FromString,
-        )(requests())
+        )(requests(), metadata=self._metadata)
         try:
             async for response in call:
                 yield feed.result(response)
@@ -196,9 +204,9 @@ class AsyncClient:
         )
         while True:
             try:
-                return await method(call.request, timeout=self.options.timeout)
+                return await method(call.request, timeout=self.options.timeout, metadata=self._metadata)
             except grpc.RpcError as error:
-                pause = retry.pause(error.code())
+                pause = retry.pause(code_of(error))
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)

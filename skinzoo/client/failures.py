@@ -25,6 +25,22 @@ _CASES_AT_FAULT = frozenset(
 )
 
 
+_PUSHBACK = "grpc-retry-pushback-ms"
+
+
+def code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """Return a failed request's status.
+
+    A server that refuses a request because its client has too many under way asks for it later; to the client
+    it is as good as away, and its cases are not at fault.
+    """
+    code: grpc.StatusCode = error.code()
+    later = code is grpc.StatusCode.RESOURCE_EXHAUSTED and any(
+        key == _PUSHBACK for key, _ in error.trailing_metadata() or ()
+    )
+    return grpc.StatusCode.UNAVAILABLE if later else code
+
+
 class CallError(ServingError):
     """A request that failed.
 
@@ -92,7 +108,7 @@ def call_error(error: grpc.RpcError, server: str, *, timeout: float) -> CallErro
         server: The address.
         timeout: Seconds that the request had.
     """
-    code: grpc.StatusCode = error.code()
+    code = code_of(error)
     details = " ".join(str(error.details() or "").split())
     message, hint = _meaning(code, details.rstrip(".") or "no reason", server, timeout)
     return CallError(code, details, message, hint)
@@ -112,6 +128,11 @@ def _meaning(code: grpc.StatusCode, details: str, server: str, timeout: float) -
             f"`server` must be a gRPC port. Received: '{server}', where something else answers ({details}).",
             "Check the port: gRPC is 8500 by default, REST 8501.",
         )
+    if code in _AWAY and _handshake_failed(details):
+        return (
+            f"The server '{server}' must be one to trust, and to be trusted by. Received: {details}.",
+            "Check --ca, and --cert with --key where the server asks for a certificate.",
+        )
     if code in _AWAY:
         return (
             f"The server '{server}' must be available. Received: {details}.",
@@ -121,6 +142,11 @@ def _meaning(code: grpc.StatusCode, details: str, server: str, timeout: float) -
         return (
             f"The server '{server}' must answer within {timeout:g} s. Received: no answer in time.",
             "Give it more time with --timeout, or less to do with --batch.",
+        )
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return (
+            f"The server '{server}' must know the client. Received: {details}.",
+            "Give the token that it accepts in $SKINZOO_TOKEN or with --token-file.",
         )
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return f"The server '{server}' must have what was asked for. Received: {details}.", None
@@ -138,3 +164,8 @@ def _speaks_no_grpc(details: str) -> bool:
         sign in lower
         for sign in ("http1", "http/1", "settings frame", "connection preface", "protocol error")
     )
+
+
+def _handshake_failed(details: str) -> bool:
+    lower = details.lower()
+    return any(sign in lower for sign in ("handshake", "ssl", "certificate", "peer name"))

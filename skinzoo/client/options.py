@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from skinzoo.addresses import is_loopback
 from skinzoo.errors import UsageError, one_of
 
 AUTO, TYPED, TENSORFLOW = "auto", "typed", "tensorflow"
@@ -100,3 +102,22 @@ def checked_address(server: str) -> str:
             hint=f"For example: localhost:{DEFAULT_PORT}",
         )
     return f"{host}:{port}"
+
+
+def metadata_of(
+    token: str, server: str, *, encrypted: bool, notify: Callable[[str], None] | None
+) -> tuple[tuple[str, str], ...]:
+    """Return what goes with every request of a client that has a bearer token.
+
+    Args:
+        token: The token; empty for none.
+        server: Where it goes, as `checked_address` gives it.
+        encrypted: Whether the connection has TLS.
+        notify: Told where others could read the token on its way.
+    """
+    if not token:
+        return ()
+    here = server.startswith("unix:") or is_loopback(server.rpartition(":")[0])
+    if not (encrypted or here) and notify is not None:
+        notify("The token goes over a connection without TLS; others could read it.")
+    return (("authorization", f"Bearer {token}"),)

@@ -11,8 +11,14 @@ import grpc
 from skinzoo.client.api import Call, Conversation, classify, connect
 from skinzoo.client.batches import Batch, batches
 from skinzoo.client.cases import Case, Explanation, ReadyCase, Result, ready
-from skinzoo.client.failures import Retry, call_error
-from skinzoo.client.options import CHANNEL_OPTIONS, ClientOptions, Selector, checked_address
+from skinzoo.client.failures import Retry, call_error, code_of
+from skinzoo.client.options import (
+    CHANNEL_OPTIONS,
+    ClientOptions,
+    Selector,
+    checked_address,
+    metadata_of,
+)
 from skinzoo.client.typed import STREAM_METHOD, StreamFeed, TypedApi
 from skinzoo.errors import DataError
 from skinzoo.ordered import in_order
@@ -30,6 +36,7 @@ class Client:
         version: Its version; the newest one unless given.
         label: A version's label instead of its number.
         credentials: TLS credentials; none for a plain connection.
+        token: Bearer token that goes with every request; empty for none.
         options: How to work.
         notify: Called with a sentence when the server is away and tried again; from any thread.
 
@@ -46,12 +53,14 @@ class Client:
         version: int | None = None,
         label: str = "",
         credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
         options: ClientOptions | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         self.server = checked_address(server)
         self.options = options or ClientOptions()
         self._notify = notify
+        self._metadata = metadata_of(token, self.server, encrypted=credentials is not None, notify=notify)
         self._closing = threading.Event()
         self._channel = (
             grpc.secure_channel(self.server, credentials, options=CHANNEL_OPTIONS)
@@ -131,7 +140,7 @@ class Client:
             STREAM_METHOD,
             request_serializer=pb.ClassifyStreamRequest.SerializeToString,
             response_deserializer=pb.ClassifyStreamResponse.FromString,
-        )(feed.requests())
+        )(feed.requests(), metadata=self._metadata)
         try:
             for response in call:
                 yield feed.result(response)
@@ -185,8 +194,8 @@ class Client:
         )
         while True:
             try:
-                return method(call.request, timeout=self.options.timeout)
+                return method(call.request, timeout=self.options.timeout, metadata=self._metadata)
             except grpc.RpcError as error:
-                pause = retry.pause(error.code())
+                pause = retry.pause(code_of(error))
                 if pause is None or self._closing.wait(pause):
                     raise

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import numpy as np
 from PIL import Image
 
-from skinzoo.data.images import MAX_PIXELS, TooManyPixelsError, inspect_bytes
+from skinzoo.data.images import TooManyPixelsError, inspect_bytes
 from skinzoo.errors import DataError
 from skinzoo.export.card import Card
 from skinzoo.export.names import (
@@ -28,6 +27,7 @@ from skinzoo.export.names import (
     SEX,
     TENSORS,
 )
+from skinzoo.serving.limits import Limits
 from skinzoo.serving.servable import Servable
 from skinzoo.serving.status import RpcError
 from skinzoo.v1 import lesion_classifier_pb2 as pb
@@ -43,27 +43,6 @@ _OF_THE_SERVER = frozenset(
         grpc.StatusCode.NOT_FOUND,
     }
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one request may ask for.
-
-    Args:
-        cases: Most cases in a request.
-        image_bytes: Most bytes of an image file.
-        pixels: Most pixels of an image.
-        batch: Most cases that are run together.
-        in_flight: Most cases of a stream that are under way at a time.
-        decode: Decode every image while it is checked; for an engine that fails a whole batch for one image.
-    """
-
-    cases: int = 4096
-    image_bytes: int = 64 << 20
-    pixels: int = MAX_PIXELS
-    batch: int = 32
-    in_flight: int = 16
-    decode: bool = False
 
 
 class CaseProblem(Exception):  # noqa: N818

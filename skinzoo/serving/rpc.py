@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import grpc
 
 from skinzoo.errors import SkinzooError
+from skinzoo.serving.faults import log_unexpected
 from skinzoo.serving.models import status_of
 from skinzoo.serving.servable import deadline_exceeded
 from skinzoo.serving.status import MAXIMUM_TEXT, RpcError
@@ -45,5 +46,5 @@ def answering(context: grpc.ServicerContext) -> Iterator[None]:
         failure = status_of(error)
         context.abort(failure.code, failure.message)
     except Exception as error:
-        _LOG.exception("A call failed unexpectedly")
+        log_unexpected(_LOG, error)
         context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"[:MAXIMUM_TEXT])

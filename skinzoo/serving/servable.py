@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import tensorflow as tf
 from skinzoo.export.card import read_card
 from skinzoo.serving.batching import Batching, for_exports
 from skinzoo.serving.engine import Engine
+from skinzoo.serving.limits import Limits, check_images
 from skinzoo.serving.signatures import (
     DEFAULT_TAGS,
     check_filter,
@@ -36,12 +37,14 @@ class LoadOptions:
         enable_batching: True batches every model, False none, None the exports of skinzoo.
         tags: Tags of the graph in a SavedModel.
         warmup: Whether warm-up records are run before a version is available.
+        limits: What an image given to an export may be.
     """
 
     batching: Batching | None = None
     enable_batching: bool | None = None
     tags: tuple[str, ...] = DEFAULT_TAGS
     warmup: bool = True
+    limits: Limits = field(default_factory=Limits)
 
     def batching_of(self, *, is_export: bool) -> Batching | None:
         """Return how a model is batched; None for not at all."""
@@ -80,6 +83,7 @@ class Servable:
             batching=batching,
             is_export=is_export,
         )
+        self._limits = options.limits
         self._users = 0
         self._free = threading.Condition()
 
@@ -113,6 +117,8 @@ class Servable:
             inputs = defaults | dict(inputs)
         check_values(definition, inputs)
         check_filter(definition, output_filter)
+        if self.card is not None:
+            check_images(inputs, self._limits)
         if timeout is not None and timeout <= 0:
             raise deadline_exceeded()
         outputs = self._engine.run(signature, inputs)

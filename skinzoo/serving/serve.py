@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from skinzoo.serving.backend import RemoteModels, card_of
-from skinzoo.serving.cases import Limits
+from skinzoo.serving.bases import Bases
 from skinzoo.serving.folders import ModelSource
 from skinzoo.serving.models import Models
 from skinzoo.serving.servable import LoadOptions, Servable
@@ -28,6 +28,7 @@ class ServeRequest:
         server: Where and how it listens.
         intra_op_threads: Threads within an operation of TensorFlow; 0 for one a core.
         inter_op_threads: Operations at the same time; 0 for one a core.
+        bases: Folders beside the models' own that HandleReloadConfigRequest may load from.
     """
 
     sources: Sequence[ModelSource]
@@ -35,6 +36,7 @@ class ServeRequest:
     server: ServerOptions = field(default_factory=ServerOptions)
     intra_op_threads: int = 0
     inter_op_threads: int = 0
+    bases: Sequence[Path] = ()
 
 
 @contextmanager
@@ -55,9 +57,11 @@ def serving(
         SkinzooError: A model does not load.
     """
     _set_threads(request)
-    models = Models(options=request.load, loaded=loaded)
+    protection = request.server.protection
+    models = Models(options=replace(request.load, limits=protection.limits), loaded=loaded)
+    bases = Bases([*request.bases, *(source.base_path for source in request.sources)])
     # Before models are loaded, which takes long where the port is not to be had.
-    server = Server(models, request.server)
+    server = Server(models, replace(request.server, protection=replace(protection, bases=bases)))
     try:
         models.apply(request.sources)
         server.start()
@@ -96,7 +100,8 @@ def fronting(request: BackendRequest) -> Iterator[Server]:
     models = RemoteModels(request.address, request.model, card=card)
     try:
         # TensorFlow fails a whole batch for one image, so each is decoded before it is sent.
-        server = Server(models, request.server, limits=Limits(decode=True))
+        limits = replace(request.server.protection.limits, decode=True)
+        server = Server(models, request.server, limits=limits)
         try:
             server.start()
             yield server

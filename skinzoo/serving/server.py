@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import grpc
@@ -15,16 +14,17 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from skinzoo.errors import ServingError
 from skinzoo.quiet import silenced
 from skinzoo.serving import model_service, prediction_service, typed
+from skinzoo.serving.admission import ASIDE, Admission, ClientLimit, CountedPool
 from skinzoo.serving.backend import RemoteModels
-from skinzoo.serving.cases import Limits
+from skinzoo.serving.limits import Limits
 from skinzoo.serving.models import Models
+from skinzoo.serving.protection import LARGEST_MESSAGE, Protection
 from skinzoo.serving.rest.options import RestOptions
+from skinzoo.serving.tls import check_exposed
 
 if TYPE_CHECKING:
     from skinzoo.serving.rest.server import RestServer
 
-LARGEST_MESSAGE = 2**31 - 1
-"""Bytes; TensorFlow Serving's limit."""
 THREADS = 128
 # TensorFlow Serving's names of services for health checks.
 _SHORT_NAMES = ("PredictionService", "ModelService")
@@ -42,6 +42,7 @@ class ServerOptions:
         channel_arguments: Further options of gRPC.
         as_content: Answer Predict with `tensor_content` instead of typed fields.
         rest: How REST is served besides; None for not at all.
+        protection: Who may call, and how much.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +52,7 @@ class ServerOptions:
     channel_arguments: Sequence[tuple[str, str | int]] = ()
     as_content: bool = False
     rest: RestOptions | None = None
+    protection: Protection = field(default_factory=Protection)
 
 
 class Server:
@@ -59,9 +61,10 @@ class Server:
     Args:
         models: What is served. Models of a remote server are served by the typed service alone.
         options: Where and how.
-        limits: What a request to the typed service may ask for.
+        limits: What a request to the typed service may ask for, instead of the options' own.
 
     Raises:
+        UsageError: Other machines could reach it without TLS, which was not allowed.
         ServingError: The port cannot be had.
     """
 
@@ -73,10 +76,16 @@ class Server:
         limits: Limits | None = None,
     ) -> None:
         options = options or ServerOptions()
+        protection = options.protection
+        check_exposed(options.host, tls=protection.tls is not None, allowed=protection.allow_insecure)
+        pool = CountedPool(options.threads)
+        clients = ClientLimit(protection.per_client)
+        calls = protection.most_calls(options.threads)
         self._server = grpc.server(
-            ThreadPoolExecutor(options.threads, thread_name_prefix="rpc"),
+            pool,
+            interceptors=[Admission(pool, calls, tokens=protection.tokens, clients=clients)],
             options=[
-                ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+                ("grpc.max_receive_message_length", protection.message_bytes),
                 ("grpc.max_send_message_length", LARGEST_MESSAGE),
                 # Otherwise a second server on the port would take half of the calls.
                 ("grpc.so_reuseport", 0),
@@ -85,20 +94,21 @@ class Server:
         )
         self._services: tuple[str, ...] = (typed.SERVICE_NAME,)
         if isinstance(models, Models):
-            self._add_services_of_tensorflow(models, as_content=options.as_content)
-        typed.add_typed_service(self._server, models, limits=limits)
-        self._health = health.HealthServicer()
+            self._add_services_of_tensorflow(models, options)
+        typed.add_typed_service(self._server, models, limits=limits or protection.limits)
+        self._health = health.HealthServicer(experimental_thread_pool=ASIDE)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.host = options.host
-        self.port = self._listen(_authority(options.host, options.port))
+        credentials = protection.tls.credentials() if protection.tls is not None else None
+        self.port = self._listen(_authority(options.host, options.port), credentials)
         if options.socket_path is not None:
             self._listen(f"unix:{options.socket_path}")
         self.rest: RestServer | None = None
         if options.rest is not None and isinstance(models, Models):
             from skinzoo.serving.rest.server import RestServer
 
-            self.rest = RestServer(models, options.host, options.rest)
+            self.rest = RestServer(models, options.host, replace(options.rest, protection=protection))
 
     @property
     def address(self) -> str:
@@ -125,19 +135,21 @@ class Server:
         for service in ("", *self._services):
             self._health.set(service, status)
 
-    def _add_services_of_tensorflow(self, models: Models, *, as_content: bool) -> None:
+    def _add_services_of_tensorflow(self, models: Models, options: ServerOptions) -> None:
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            prediction_service.PredictionService(models, as_content=as_content), self._server
+            prediction_service.PredictionService(models, as_content=options.as_content), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            model_service.ModelService(models), self._server
+            model_service.ModelService(models, options.protection.bases), self._server
         )
         self._services += (prediction_service.SERVICE_NAME, model_service.SERVICE_NAME, *_SHORT_NAMES)
 
-    def _listen(self, address: str) -> int:
+    def _listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         try:
             # gRPC writes a line of its own for an address that it cannot have.
             with silenced():
+                if credentials is not None:
+                    return self._server.add_secure_port(address, credentials)
                 return self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise ServingError(

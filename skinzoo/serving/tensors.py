@@ -11,6 +11,8 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 # What a message may hold; a proto that repeats one value can claim far more in a few bytes.
 LARGEST = 2**31 - 1
+REPEATED = 64 << 20
+"""Bytes that a message of any size may grow to by repeating its last value."""
 _FIELDS = {
     tf.float32: "float_val",
     tf.float64: "double_val",
@@ -60,7 +62,16 @@ def to_array(proto: TensorProto) -> np.ndarray:
         if len(proto.tensor_content) != count * numpy_type.itemsize:
             raise ValueError(f"{len(proto.tensor_content)} bytes for shape {list(shape)}")
         return np.frombuffer(proto.tensor_content, numpy_type).reshape(shape)
+    if _grown(proto, count, numpy_type) > max(REPEATED, 16 * proto.ByteSize()):
+        raise ValueError(f"shape {list(shape)} is too large for the values given")
     return tf.make_ndarray(proto)
+
+
+def _grown(proto: TensorProto, count: int, numpy_type: np.dtype) -> int:
+    """Return the bytes of a tensor whose last value is repeated as often as its shape says."""
+    texts = proto.string_val
+    repeated = (count - len(texts)) * len(texts[-1]) if texts else 0
+    return count * numpy_type.itemsize + sum(map(len, texts)) + repeated
 
 
 def to_proto(value: Any, *, as_content: bool = False) -> TensorProto:

@@ -18,13 +18,13 @@ from skinzoo.ordered import in_order
 from skinzoo.serving.cases import (
     OUTPUTS,
     CaseProblem,
-    Limits,
     answer,
     check_case,
     classification,
     inputs_of,
     undecodable_case,
 )
+from skinzoo.serving.limits import Limits
 from skinzoo.serving.rpc import answering, time_left
 from skinzoo.serving.servable import Servable
 from skinzoo.serving.status import RpcError, failed_precondition, invalid_argument

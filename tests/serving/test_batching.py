@@ -147,7 +147,10 @@ def test_a_version_leaves_when_its_requests_are_answered(base):
 def test_a_reload_replaces_models_and_keeps_what_answers(base, tmp_path):
     (tmp_path / "broken" / "1").mkdir(parents=True)
     request = ServeRequest(
-        sources=[ModelSource(name="a", base_path=base / "a")], load=LOAD, server=ServerOptions(port=0)
+        sources=[ModelSource(name="a", base_path=base / "a")],
+        load=LOAD,
+        server=ServerOptions(port=0),
+        bases=(base, tmp_path),
     )
     with serving(request) as (server, _):
         stubs = Stubs(server.address)

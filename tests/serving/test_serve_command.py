@@ -75,7 +75,7 @@ def test_a_port_in_use(refused, halves):
         taken.listen()
         code, text = refused(halves, "--port", taken.getsockname()[1])
     assert (code, "Received: Address already in use." in text, "--port" in text) == (6, True, True), text
-    code, text = refused(halves, "--host", "192.0.2.1", "--port", 0)
+    code, text = refused(halves, "--host", "192.0.2.1", "--port", 0, "--allow-insecure")
     assert (code, "Cannot assign requested address" in text) == (6, True), text
 
 

@@ -11,6 +11,7 @@ import grpc
 from tensorflow_serving.apis import classification_pb2, model_pb2, regression_pb2
 
 from skinzoo.serving import inference
+from skinzoo.serving.faults import log_unexpected
 from skinzoo.serving.model_status import model_status
 from skinzoo.serving.models import Models
 from skinzoo.serving.rest.documents import parse as parse_document
@@ -71,7 +72,7 @@ def answer(models: Models, method: str, path: str, body: bytes, *, timeout: floa
     except RecursionError:
         return Answer.of_error(failure(invalid_argument("JSON Parse error: lists in too many lists")))
     except Exception as error:
-        _LOG.exception("A request failed unexpectedly")
+        log_unexpected(_LOG, error)
         return Answer.of_error(failure(RpcError(grpc.StatusCode.INTERNAL, type(error).__name__)))
 
 
