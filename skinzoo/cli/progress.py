@@ -125,11 +125,16 @@ class LiveListener(Listener):
 def describe_beginning(summary: Mapping[str, Any]) -> str:
     """Return one line on what is trained."""
     cases = ", ".join(f"{count:,} {part}" for part, count in summary["cases"].items())
+    weights = "random weights" if summary["weights"] == "none" else f"weights from {summary['weights']}"
+    before = ""
+    if summary["before"]:
+        epoch, step = summary["before"]
+        before = f" Going on {f'in epoch {epoch + 1} after step {step}' if step else f'after epoch {epoch}'}."
     return (
         f"Training {summary['variant']['variant']} by recipe {summary['recipe']} on {cases} cases: "
         f"{render.number_of(summary['epochs'], 'epoch')} of {render.number_of(summary['steps'], 'step')}, "
-        f"{summary['parameters']:,} weights (from {summary['weights']}), {summary['precision']} on "
-        f"{', '.join(summary['devices'])}. Run: {summary['run']}"
+        f"{summary['parameters']:,} parameters, {weights}, {summary['precision']} on "
+        f"{', '.join(summary['devices'])}.{before} Run: {summary['run']}"
     )
 
 

@@ -66,6 +66,8 @@ def runs(
         ],
         right=["epochs", "best", "accuracy", "bal. acc", "macro-F1"],
     )
+    if any(run.scores for run in found):
+        render.line("Scores are those of the validation part, at the best epoch.")
     for run in found:
         if run.problem:
             render.notice(f"{run.name}: {run.problem}")

@@ -78,7 +78,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """End the connection and whatever is under way."""
-        await self._channel.close()
+        if self._channel is not None:
+            await self._channel.close()
 
     @property
     def typed(self) -> bool:

@@ -68,7 +68,10 @@ def phases(config: RunConfig, *, pretrained: bool) -> tuple[Phase, ...]:
         pretrained: Whether the backbone has weights worth keeping; otherwise all is trained from the start.
     """
     training = config.training
-    head = min(training.head_epochs, training.epochs) if pretrained and training.method == "finetune" else 0
+    # However short a training is, its last epoch trains the whole network.
+    head = min(training.head_epochs, training.epochs - 1)
+    if not pretrained or training.method != "finetune":
+        head = 0
     if training.freeze_backbone:
         head = 0
     found = []

@@ -248,7 +248,8 @@ class _Training:
             self.variant.image_size,
             self._progress("Decoding images", stop),
         )
-        config, going_on = self.config, self.run.checkpoints.latest() is not None
+        checkpoint = self.run.checkpoints.latest()
+        config, going_on = self.config, checkpoint is not None
         if going_on and config.training.method == "finetune":
             # The checkpoint holds every weight.
             config = config.changed("model", weights="none")
@@ -288,6 +289,9 @@ class _Training:
                 "epochs": self.config.training.epochs,
                 "parameters": count_parameters(model).total,
                 "weights": weights["origin"],
+                "before": None
+                if checkpoint is None
+                else (checkpoint.state["epoch"], checkpoint.state["step"]),
                 **hardware.describe(),
             }
         )

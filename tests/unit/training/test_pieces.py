@@ -63,7 +63,7 @@ def test_phases():
     ]
     assert [(p.name, p.start, p.stop) for p in phases(config, pretrained=False)] == [("whole", 0, 5)]
     short = config.changed("training", epochs=1)
-    assert [(p.name, p.stop) for p in phases(short, pretrained=True)] == [("head", 1)]
+    assert [(p.name, p.stop) for p in phases(short, pretrained=True)] == [("whole", 1)]
     frozen = config.changed("training", freeze_backbone=True)
     assert [(p.name, p.start, p.stop) for p in phases(frozen, pretrained=True)] == [("head", 0, 5)]
 
