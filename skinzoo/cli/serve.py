@@ -120,6 +120,17 @@ def serve(
             show_default=False,
         ),
     ] = True,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|tensorflow|openvino",
+            help="What executes exports; auto: OpenVINO where its answers to the golden cases agree.",
+        ),
+    ] = "tensorflow",
+    mixed_precision: Annotated[
+        str | None,
+        typer.Option(metavar="bfloat16", help="What OpenVINO calculates in; float32 unless given."),
+    ] = None,
     saved_model_tags: Annotated[str, typer.Option(metavar="TAG,...", help="Tags of the graph.")] = "serve",
     enable_serialization_as_tensor_content: Annotated[
         bool,
@@ -173,6 +184,7 @@ def serve(
         raise UsageError("`--card` must come with --backend. Received: it alone.")
     channel_arguments = _channel_arguments(grpc_channel_arguments)
     import_keras()
+    from skinzoo.cli.engine import options_of_engine
     from skinzoo.serving.batching import read_batching
     from skinzoo.serving.rest.options import RestOptions
     from skinzoo.serving.servable import LoadOptions
@@ -217,6 +229,7 @@ def serve(
             enable_batching=enable_batching,
             tags=tuple(tag for tag in saved_model_tags.split(",") if tag),
             warmup=enable_model_warmup,
+            engine=options_of_engine(engine, mixed_precision, threads=tensorflow_intra_op_parallelism),
         ),
         server=listening,
         intra_op_threads=tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
@@ -247,8 +260,8 @@ def _until_stopped(server: Server) -> None:
 
 def _announce(servable: Servable) -> None:
     what = "export of skinzoo" if servable.card is not None else "SavedModel"
-    batched = "batched" if servable.batched else "not batched"
-    render.notice(f"Available: {servable.name} version {servable.version}, {what}, {batched}.")
+    how = f"{'batched' if servable.batched else 'not batched'}, {servable.engine}"
+    render.notice(f"Available: {servable.name} version {servable.version}, {what}, {how}.")
 
 
 def _sources(

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from skinzoo.export import names
 from skinzoo.export.formats import LITERT, LITERT_INT8, ONNX, OPENVINO, Format
+from skinzoo.export.openvino import compile_file, write_file
 from skinzoo.extras import require
 from skinzoo.model import metadata_encoder
 
@@ -149,15 +150,11 @@ def _load_onnx(file: Path) -> Answer:
 
 
 def _write_openvino(core: Path, file: Path, representative: Inputs | None) -> None:
-    openvino = importlib.import_module("openvino")
-    # Half precision would halve the file and cost the agreement with Keras.
-    openvino.save_model(openvino.convert_model(str(core)), str(file), compress_to_fp16=False)
+    write_file(core, file)
 
 
 def _load_openvino(file: Path) -> Answer:
-    openvino = importlib.import_module("openvino")
-    # Where a processor can, OpenVINO would calculate in bfloat16 unless told otherwise.
-    compiled = openvino.compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = compile_file(file)
     taken = {name for port in compiled.inputs for name in port.get_names()}
     return lambda inputs: compiled({name: value for name, value in inputs.items() if name in taken})[
         names.PROBABILITIES

@@ -19,6 +19,8 @@ from skinzoo.serving.timings import without_timings
 _LOG = logging.getLogger(__name__)
 Tensors = dict[str, tf.Tensor]
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
+Flat = Callable[..., list[tf.Tensor]]
+"""Takes tensors in the order of a signature's `specs`, returns them in the order of its `outputs`."""
 
 
 class Signature:
@@ -71,9 +73,7 @@ class Batched:
         flat: What runs a batch instead of the signature itself.
     """
 
-    def __init__(
-        self, signature: Signature, batching: Batching, *, flat: Callable[..., list[tf.Tensor]] | None = None
-    ) -> None:
+    def __init__(self, signature: Signature, batching: Batching, *, flat: Flat | None = None) -> None:
         self._signature = signature
         self._batching = batching
         self._flat = flat or signature.flat
@@ -120,6 +120,29 @@ class Batched:
         return self._queues[shape]
 
 
+class Direct:
+    """A signature whose requests run by themselves.
+
+    Args:
+        signature: The signature.
+        flat: What runs a request instead of the signature itself.
+    """
+
+    def __init__(self, signature: Signature, flat: Flat) -> None:
+        self._signature = signature
+        self.queue = flat
+        self._call = tf.function(
+            lambda *rows: flat(*rows), input_signature=list(signature.specs.values()), autograph=False
+        ).get_concrete_function()
+
+    def __call__(self, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Run a request."""
+        if any(value.shape.rank and value.shape[0] == 0 for value in inputs.values()):
+            return self._signature(inputs)
+        found = self._call(*(inputs[name] for name in self._signature.specs))
+        return dict(zip(self._signature.outputs, found, strict=True))
+
+
 class FromFiles:
     """A signature that takes image files: decodes its own, then joins a batch of pixels.
 
@@ -129,10 +152,10 @@ class FromFiles:
         signature: The signature; it takes all that `decode` and the batch need, or images alone.
         decode: Makes pixels of files.
         pixels: The signature that the batch runs.
-        queue: The batches.
+        queue: The batches, or what runs pixels by themselves.
     """
 
-    def __init__(self, signature: Signature, decode: Signature, pixels: Signature, queue: Queue) -> None:
+    def __init__(self, signature: Signature, decode: Signature, pixels: Signature, queue: Flat) -> None:
         self._signature = signature
         self._outputs = pixels.outputs
 
@@ -159,7 +182,7 @@ class FromFiles:
         return without_timings(self._outputs, found)
 
 
-def with_constants(signature: Signature) -> Callable[..., list[tf.Tensor]]:
+def with_constants(signature: Signature) -> Flat:
     """Return a signature with its weights as constants, which TensorFlow folds into the layers around them.
 
     On a CPU a batch takes about a quarter less time. Only for a signature that changes no variable.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +11,14 @@ import numpy as np
 from skinzoo.errors import ModelError
 from skinzoo.export import names
 from skinzoo.export.golden import Golden, read_golden
+from skinzoo.serving.engines import candidates
 from skinzoo.serving.servable import LoadOptions, Servable
 from skinzoo.serving.status import RpcError
 from skinzoo.serving.warmup import warm_up
 
 __all__ = ["LoadOptions", "load"]
 
-# Far above what a GPU's shorter multiplications change, far below what a mix-up would.
-TOLERANCE = 1e-3
+_LOG = logging.getLogger(__name__)
 
 
 def load(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
@@ -31,6 +33,16 @@ def load(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
     Raises:
         ModelError: It does not load, or does not answer as it should.
     """
+    *first, last = candidates(options.engine, path)
+    for engine in first:
+        try:
+            return _load(name, version, path, replace(options, engine=engine))
+        except ModelError as error:
+            _LOG.warning("%s version %s runs in %s: %s", name, version, last, error)
+    return _load(name, version, path, replace(options, engine=last))
+
+
+def _load(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
     servable = Servable(name, version, path, options)
     try:
         if options.warmup:
@@ -51,7 +63,7 @@ def check_golden(servable: Servable) -> None:
     path = servable.path / names.EXTRA_FOLDER / names.GOLDEN_FILE
     if servable.card is None or not path.is_file():
         return
-    golden = read_golden(path)
+    golden, tolerance = read_golden(path), servable.engine.tolerance
     for signature, inputs, expected in _questions(golden):
         if signature not in servable.signatures:
             continue
@@ -63,9 +75,9 @@ def check_golden(servable: Servable) -> None:
             ) from error
         difference = float(np.abs(found[names.PROBABILITIES] - expected).max())
         # Written so that NaN fails.
-        if not difference <= TOLERANCE:
+        if not difference <= tolerance:
             raise ModelError(
-                f"'{servable.path}' must answer its golden cases within {TOLERANCE}. "
+                f"'{servable.path}' must answer its golden cases within {tolerance} in {servable.engine}. "
                 f"Received: {difference:.2g} off with {signature}.",
                 hint="Export the run again with: skinzoo export RUN",
             )

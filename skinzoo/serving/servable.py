@@ -15,6 +15,7 @@ import tensorflow as tf
 from skinzoo.export.card import read_card
 from skinzoo.serving.batching import Batching, for_exports
 from skinzoo.serving.engine import Engine
+from skinzoo.serving.engines import EngineOptions, open_engine
 from skinzoo.serving.limits import Limits, check_images
 from skinzoo.serving.signatures import (
     DEFAULT_TAGS,
@@ -25,7 +26,6 @@ from skinzoo.serving.signatures import (
     read_signatures,
 )
 from skinzoo.serving.status import RpcError
-from skinzoo.serving.tensorflow_engine import TensorFlowEngine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class LoadOptions:
         enable_batching: True batches every model, False none, None the exports of skinzoo.
         tags: Tags of the graph in a SavedModel.
         warmup: Whether warm-up records are run before a version is available.
+        engine: What executes it.
         limits: What an image given to an export may be.
     """
 
@@ -44,6 +45,7 @@ class LoadOptions:
     enable_batching: bool | None = None
     tags: tuple[str, ...] = DEFAULT_TAGS
     warmup: bool = True
+    engine: EngineOptions = field(default_factory=EngineOptions)
     limits: Limits = field(default_factory=Limits)
 
     def batching_of(self, *, is_export: bool) -> Batching | None:
@@ -76,7 +78,9 @@ class Servable:
         is_export = self.card is not None
         batching = options.batching_of(is_export=is_export)
         self.batched = batching is not None
-        self._engine: Engine = TensorFlowEngine(
+        self.engine = options.engine
+        self._engine: Engine = open_engine(
+            options.engine,
             path,
             self.signatures,
             tags=options.tags,

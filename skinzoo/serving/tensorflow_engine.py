@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -13,8 +13,27 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from skinzoo.errors import ModelError
 from skinzoo.export import names
 from skinzoo.serving.batching import Batching
-from skinzoo.serving.functions import Batched, FromFiles, Function, Signature, with_constants
+from skinzoo.serving.functions import (
+    Batched,
+    Direct,
+    Flat,
+    FromFiles,
+    Function,
+    Signature,
+    with_constants,
+)
 from skinzoo.serving.status import from_tensorflow
+
+
+class Networks(Protocol):
+    """Runs the networks of a SavedModel outside of TensorFlow."""
+
+    def flats(self, signatures: Mapping[str, Signature]) -> dict[str, Flat]:
+        """Return the signatures whose network it runs, with what runs them.
+
+        Raises:
+            ModelError: It can run none.
+        """
 
 
 class TensorFlowEngine:
@@ -26,9 +45,10 @@ class TensorFlowEngine:
         tags: Tags of the graph.
         batching: How requests are joined to batches; None for not at all.
         is_export: Whether it is an export of skinzoo.
+        networks: What runs the networks instead of TensorFlow; None for nothing.
 
     Raises:
-        ModelError: It does not load.
+        ModelError: It does not load, or not with these networks.
     """
 
     def __init__(
@@ -39,6 +59,7 @@ class TensorFlowEngine:
         tags: Collection[str],
         batching: Batching | None = None,
         is_export: bool = False,
+        networks: Networks | None = None,
     ) -> None:
         try:
             self._loaded = tf.saved_model.load(str(folder), tags=list(tags))
@@ -54,14 +75,16 @@ class TensorFlowEngine:
         }
         self._functions: dict[str, Function] = dict(signatures)
         self._batched: list[Batched] = []
-        if batching is None:
-            return
-        if is_export and {names.TENSORS, names.DECODE} <= signatures.keys():
-            self._batch_export(signatures, batching)
+        is_export = is_export and {names.TENSORS, names.DECODE} <= signatures.keys()
+        flats = networks.flats(signatures) if networks is not None else {}
+        if is_export:
+            self._load_export(signatures, batching, flats.get(names.TENSORS))
             return
         for name, signature in signatures.items():
-            if signature.can_be_batched:
-                self._functions[name] = self._batch(Batched(signature, batching))
+            if batching is not None and signature.can_be_batched:
+                self._functions[name] = self._batch(Batched(signature, batching, flat=flats.get(name)))
+            elif name in flats:
+                self._functions[name] = Direct(signature, flats[name])
 
     def run(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return all outputs of a signature; see `Engine`."""
@@ -82,14 +105,23 @@ class TensorFlowEngine:
         self._batched.append(batched)
         return batched
 
-    def _batch_export(self, signatures: Mapping[str, Signature], batching: Batching) -> None:
+    def _load_export(
+        self, signatures: Mapping[str, Signature], batching: Batching | None, flat: Flat | None
+    ) -> None:
         pixels = signatures[names.TENSORS]
-        batched = self._batch(Batched(pixels, batching, flat=with_constants(pixels)))
-        self._functions[names.TENSORS] = batched
+        if batching is not None:
+            joined: Batched | Direct = self._batch(
+                Batched(pixels, batching, flat=flat or with_constants(pixels))
+            )
+        elif flat is not None:
+            joined = Direct(pixels, flat)
+        else:
+            return
+        self._functions[names.TENSORS] = joined
         for name in (names.SERVING, names.IMAGE_ONLY):
             if name in signatures:
                 self._functions[name] = FromFiles(
-                    signatures[name], signatures[names.DECODE], pixels, batched.queue
+                    signatures[name], signatures[names.DECODE], pixels, joined.queue
                 )
 
 
