@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -31,6 +32,8 @@ def in_order(items: Iterable[T], work: Callable[[T], R], in_flight: int) -> Gene
     stopped = threading.Event()
     waiting: queue.Queue[Future[R] | None] = queue.Queue(maxsize=in_flight)
     pool = ThreadPoolExecutor(in_flight, thread_name_prefix="skinzoo-work")
+    # So that work is measured as part of the call that it is for.
+    context = contextvars.copy_context()
 
     def put(future: Future[R] | None) -> None:
         while not stopped.is_set():
@@ -43,7 +46,7 @@ def in_order(items: Iterable[T], work: Callable[[T], R], in_flight: int) -> Gene
             for item in items:
                 if stopped.is_set():
                     return
-                put(pool.submit(work, item))
+                put(pool.submit(context.copy().run, work, item))
         except BaseException as error:  # It belongs to the thread that takes the results.
             failed: Future[R] = Future()
             failed.set_exception(error)

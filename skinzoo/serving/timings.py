@@ -18,7 +18,7 @@ def now(after: Sequence[tf.Tensor]) -> tf.Tensor:
 def timed(function: Callable[..., Sequence[tf.Tensor]], rows: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Run a batch, and return its timings after its results.
 
-    They are a row for each row of the batch: when it began, its seconds, its size, and the row's number in it.
+    They have a row for each row of the batch: when it began, its seconds, its size, the row's number in it.
 
     Args:
         function: What runs it.
