@@ -8,9 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from skinzoo.errors import ModelError
-from skinzoo.serving.functions import Signature
+from skinzoo.serving.functions import Flat, Signature
 
-Ask = Callable[..., Sequence[tf.Tensor]]
 # What no other engine computes with: strings, and tables, which are resources.
 _FOREIGN = (tf.string, tf.resource, tf.variant)
 
@@ -62,7 +61,7 @@ class Network:
         if result is not None:
             self._after = graph.prune(ends, [one.name for one in frozen.outputs])
 
-    def around(self, ask: Callable[..., Sequence[object]]) -> Ask:
+    def around(self, ask: Callable[..., Sequence[object]]) -> Flat:
         """Return the whole signature with the network answered by another engine.
 
         Args:
