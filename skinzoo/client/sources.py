@@ -144,6 +144,12 @@ def _table(path: Path, images: Path | None) -> Source:
         raise DataError(f"The table must have rows. Received: none in '{path}'.")
     finder = _Finder(path.parent, images)
     cases = [_case(row, finder) for row in rows]
+    if all(case.problem for case in cases):
+        raise DataError(
+            f"The table must name images that are there. Received: '{path}', of whose rows none does; the "
+            f"first: {cases[0].problem}",
+            hint=_COLUMNS_HINT,
+        )
     return Source(len(cases), lambda: iter(cases))
 
 

@@ -92,7 +92,7 @@ def test_an_id_of_two_images_is_an_error_of_its_row(folder):
 
 def test_an_id_with_a_dot_is_not_cut(folder):
     (folder / "x.jpg").write_bytes((folder / "a.jpg").read_bytes())
-    [case] = cases_of(write(folder / "t.csv", "image_id\nx.1\n"))
+    case = cases_of(write(folder / "t.csv", "image_id\nx.1\na\n"))[0]
     with pytest.raises(DataError, match=r"one image 'x\.1'"):
         ready(case, MODEL)
 
@@ -121,6 +121,7 @@ def test_json_lines(folder):
         ("t.csv", "name,age\nx,5\n", "must have one of the columns image, .*Received: .* with name, age"),
         ("t.csv", "", "with none"),
         ("t.csv", "image,age\n", "must have rows"),
+        ("t.csv", "image_id\nISIC_1\nISIC_2\n", "of whose rows none does; the first: .*'ISIC_1'"),
         ("t.jsonl", "", "must have lines"),
         ("t.jsonl", '{"image": "a.jpg"}\n{"image": \n', "line 2"),
         ("t.jsonl", '["a.jpg"]\n', "line 1"),
