@@ -12,6 +12,8 @@ it, the server as `skinzoo serve` starts it, and one that calls the server, on p
 * First request after ready, against that median: at most 2.
 * Most memory that each process took.
 
+Two more parts, `--part overload` and `--part soak`, are described in serve_load.py.
+
 Callers share the processor with the server, so their processor time is given beside. The table is printed and
 written to docs/results/benchmarks/serve.json.
 """
@@ -194,6 +196,11 @@ class Served:
             raise SystemExit("The server did not start.")
         self.seconds_to_ready = time.perf_counter() - start
 
+    @property
+    def pid(self) -> int:
+        """Return its process."""
+        return self._process.pid
+
     def cpu_seconds(self) -> float:
         """Return the processor time that it has used."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -263,9 +270,29 @@ def measure(export: Path, rounds: int, seconds: float, calls: int, options: list
     }
 
 
+def loaded(export: Path, part: str, seconds: float, minutes: float, options: list[str]) -> dict[str, Any]:
+    import serve_load
+
+    model = export.resolve().parent.name
+    options = options or serve_load.LIMITS
+    requests = [_request(model, image) for image in photographs()]
+    served = Served(export, options)
+    try:
+        serve_load.ready(served.address)
+        if part == "overload":
+            found = serve_load.overload(served.address, requests, seconds)
+        else:
+            found = serve_load.soak(served.address, requests, served.pid, seconds, minutes)
+    finally:
+        served.end()
+    return {"model": model, "options": options, **found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("export", type=Path, nargs="?", help="version folder of an export")
+    parser.add_argument("--part", choices=("cost", "overload", "soak"), default="cost")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of --part soak")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of throughput")
     parser.add_argument("--calls", type=int, default=100, help="of each measurement of latency")
@@ -283,12 +310,18 @@ def main() -> None:
         from record import RESULTS, write_result
 
         load = os.getloadavg()[0]
-        results = measure(
-            arguments.export, arguments.rounds, arguments.seconds, arguments.calls, arguments.option
-        )
+        if arguments.part == "cost":
+            results = measure(
+                arguments.export, arguments.rounds, arguments.seconds, arguments.calls, arguments.option
+            )
+        else:
+            results = loaded(
+                arguments.export, arguments.part, arguments.seconds, arguments.minutes, arguments.option
+            )
         for name, value in results.items():
             print(f"{name:32} {value}")
-        write_result(arguments.out or RESULTS / "serve.json", results, packages=PACKAGES, load=load)
+        name = "serve.json" if arguments.part == "cost" else f"serve-{arguments.part}.json"
+        write_result(arguments.out or RESULTS / name, results, packages=PACKAGES, load=load)
 
 
 if __name__ == "__main__":
