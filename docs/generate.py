@@ -70,7 +70,7 @@ def recipes() -> str:
 
 
 def results() -> str:
-    """Return the results on real images, the newest protocol's names as they stand in the files."""
+    """Return the results on real images, protocols by the names that stand in the files."""
     rows = []
     for folder, card, evaluation, made in kept():
         overall, intervals = evaluation["by_image"]["overall"], evaluation["by_image"]["intervals"]["metrics"]
@@ -134,8 +134,31 @@ def ablation() -> str:
     heads = ["changed", "seed", "validation balanced accuracy", "validation macro F1"]
     return (
         table([*heads, "test balanced accuracy", "test macro F1", "test macro AUC"], rows)
-        + f"\n`{found['command']}`, commit `{found['commit']}`.\n"
+        + made_by(found)
     )
+
+
+def arms() -> str:
+    """Return the short trainings behind the default recipe."""
+    path = RESULTS / "arms.json"
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows = []
+    for run in found["results"]["runs"]:
+        last = run["last_epoch"]
+        rows.append(
+            [
+                run["arm"],
+                *(
+                    f"{last[name]:.3f}"
+                    for name in ("loss", "val_loss", "val_balanced_accuracy", "val_macro_f1")
+                ),
+                with_interval(run["roc_auc_macro"]["value"], run["roc_auc_macro"]),
+            ]
+        )
+    heads = ["changed", "training loss", "validation loss", "balanced accuracy", "macro F1"]
+    return table([*heads, "macro AUC of the best epoch"], rows) + made_by(found)
 
 
 def formats() -> str:
@@ -303,6 +326,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "results": results,
     "commands": commands,
     "ablation": ablation,
+    "arms": arms,
     "formats": formats,
     "masks": masks,
     "benchmarks": benchmarks,
