@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,8 +46,9 @@ def load(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
 def _load(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
     servable = Servable(name, version, path, options)
     try:
-        if options.warmup:
-            warm_up(servable)
+        start = time.monotonic()
+        if options.warmup and warm_up(servable):
+            servable.warmup_seconds = time.monotonic() - start
         check_golden(servable)
     except BaseException:
         servable.close()

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
+
+from skinzoo.serving.faults import log_unexpected
 
 _LOG = logging.getLogger(__name__)
 
@@ -118,13 +120,16 @@ class Call:
         for observer in self.observers:
             try:
                 getattr(observer, what)(self, *more)
-            except Exception:
+            except Exception as error:
                 # No answer may depend on who watches.
-                _LOG.exception("Telling of a request failed")
+                log_unexpected(_LOG, error)
 
 
-class Observer(Protocol):
-    """Is told of requests, from many threads."""
+class Observer:
+    """Is told of requests, from many threads; what it does not care about it leaves as it is here."""
+
+    def loaded(self, servable: Any) -> None:
+        """Take note of a version that has become available."""
 
     def started(self, call: Call) -> None:
         """Take note of a request that begins."""
@@ -134,6 +139,9 @@ class Observer(Protocol):
 
     def finished(self, call: Call) -> None:
         """Take note of a request that has ended."""
+
+    def close(self) -> None:
+        """Write down what is not yet written; nothing more will be told."""
 
 
 _CALL: ContextVar[Call | None] = ContextVar("call", default=None)

@@ -89,6 +89,7 @@ class Servable:
             is_export=is_export,
         )
         self._limits = options.limits
+        self.warmup_seconds: float | None = None
         self._users = 0
         self._free = threading.Condition()
 

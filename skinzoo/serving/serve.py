@@ -57,8 +57,15 @@ def serving(
         SkinzooError: A model does not load.
     """
     _set_threads(request)
+    observers = request.server.observers
+
+    def available(servable: Servable) -> None:
+        for observer in observers:
+            observer.loaded(servable)
+        loaded(servable)
+
     protection = request.server.protection
-    models = Models(options=replace(request.load, limits=protection.limits), loaded=loaded)
+    models = Models(options=replace(request.load, limits=protection.limits), loaded=available)
     bases = Bases([*request.bases, *(source.base_path for source in request.sources)])
     # Before models are loaded, which takes long where the port is not to be had.
     server = Server(models, replace(request.server, protection=replace(protection, bases=bases)))

@@ -17,7 +17,9 @@ from skinzoo.serving import model_service, prediction_service, typed
 from skinzoo.serving.admission import ASIDE, Admission, ClientLimit, CountedPool
 from skinzoo.serving.backend import RemoteModels
 from skinzoo.serving.limits import Limits
+from skinzoo.serving.interceptor import Observing
 from skinzoo.serving.models import Models
+from skinzoo.serving.observing import Observer
 from skinzoo.serving.protection import LARGEST_MESSAGE, Protection
 from skinzoo.serving.rest.options import RestOptions
 from skinzoo.serving.tls import check_exposed
@@ -43,6 +45,7 @@ class ServerOptions:
         as_content: Answer Predict with `tensor_content` instead of typed fields.
         rest: How REST is served besides; None for not at all.
         protection: Who may call, and how much.
+        observers: Who is told of calls.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +56,7 @@ class ServerOptions:
     as_content: bool = False
     rest: RestOptions | None = None
     protection: Protection = field(default_factory=Protection)
+    observers: Sequence[Observer] = ()
 
 
 class Server:
@@ -77,13 +81,14 @@ class Server:
     ) -> None:
         options = options or ServerOptions()
         protection = options.protection
+        self._observers = options.observers
         check_exposed(options.host, tls=protection.tls is not None, allowed=protection.allow_insecure)
         pool = CountedPool(options.threads)
         clients = ClientLimit(protection.per_client)
         calls = protection.most_calls(options.threads)
         self._server = grpc.server(
             pool,
-            interceptors=[Admission(pool, calls, tokens=protection.tokens, clients=clients)],
+            interceptors=[Observing(options.observers), Admission(pool, calls, tokens=protection.tokens, clients=clients)],
             options=[
                 ("grpc.max_receive_message_length", protection.message_bytes),
                 ("grpc.max_send_message_length", LARGEST_MESSAGE),
@@ -108,7 +113,7 @@ class Server:
         if options.rest is not None and isinstance(models, Models):
             from skinzoo.serving.rest.server import RestServer
 
-            self.rest = RestServer(models, options.host, replace(options.rest, protection=protection))
+            self.rest = RestServer(models, options.host, replace(options.rest, protection=protection, observers=options.observers))
 
     @property
     def address(self) -> str:
@@ -130,6 +135,8 @@ class Server:
         self._server.stop(grace).wait()
         if self.rest is not None:
             self.rest.wait()
+        for observer in self._observers:
+            observer.close()
 
     def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", *self._services):

@@ -16,7 +16,7 @@ from skinzoo.serving.model_status import model_status
 from skinzoo.serving.models import Models
 from skinzoo.serving.rest.documents import parse as parse_document
 from skinzoo.serving.rest.documents import signature_of
-from skinzoo.serving.rest.errors import Failure, failure
+from skinzoo.serving.rest.errors import HTTP_STATUS
 from skinzoo.serving.rest.paths import Target, parse
 from skinzoo.serving.rest.to_examples import read_examples
 from skinzoo.serving.rest.to_json import (
@@ -41,18 +41,23 @@ class Answer:
 
     Args:
         body: The body.
-        status: Status code of HTTP.
+        code: How it ended.
         media_type: What the body is.
     """
 
     body: bytes
-    status: int = 200
+    code: grpc.StatusCode = grpc.StatusCode.OK
     media_type: str = _JSON
 
+    @property
+    def status(self) -> int:
+        """Return the status code of HTTP."""
+        return HTTP_STATUS[self.code]
+
     @classmethod
-    def of_error(cls, error: Failure) -> Answer:
+    def of_error(cls, error: RpcError) -> Answer:
         """Return the answer to a request that failed."""
-        return cls(json.dumps({"error": error.message}).encode(), error.status)
+        return cls(json.dumps({"error": error.message}).encode(), error.code)
 
 
 def answer(models: Models, method: str, path: str, body: bytes, *, timeout: float) -> Answer:
@@ -68,12 +73,12 @@ def answer(models: Models, method: str, path: str, body: bytes, *, timeout: floa
     try:
         return Answer(_answer(models, parse(method, path), body, timeout))
     except RpcError as error:
-        return Answer.of_error(failure(error))
+        return Answer.of_error(error)
     except RecursionError:
-        return Answer.of_error(failure(invalid_argument("JSON Parse error: lists in too many lists")))
+        return Answer.of_error(invalid_argument("JSON Parse error: lists in too many lists"))
     except Exception as error:
         log_unexpected(_LOG, error)
-        return Answer.of_error(failure(RpcError(grpc.StatusCode.INTERNAL, type(error).__name__)))
+        return Answer.of_error(RpcError(grpc.StatusCode.INTERNAL, type(error).__name__))
 
 
 def _answer(models: Models, target: Target, body: bytes, timeout: float) -> bytes:

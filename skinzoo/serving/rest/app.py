@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
-from functools import partial
 from typing import Any
 
 from skinzoo.extras import require
 from skinzoo.serving.models import Models
+from skinzoo.serving.observing import Call
 from skinzoo.serving.rest.answer import Answer, answer
-from skinzoo.serving.rest.errors import failure
+from skinzoo.serving.rest.observing import KEY, Observing
 from skinzoo.serving.rest.options import RestOptions
 from skinzoo.serving.servable import deadline_exceeded
 
@@ -47,13 +47,22 @@ def make_app(models: Models, options: RestOptions, threads: Executor) -> Any:
         except ClientDisconnect:
             return
         path = scope["raw_path"].decode("ascii", "replace")
-        work = partial(answer, models, request.method, path, body, timeout=options.timeout)
+        call: Call = scope.get(KEY) or Call(entrypoint="REST", api="")
+
+        def work() -> Answer:
+            if options.metrics is not None and (request.method, path) == ("GET", options.metrics_path):
+                return Answer(options.metrics.page().encode(), media_type="text/plain")
+            with call.current():
+                return answer(models, request.method, path, body, timeout=options.timeout)
+
         try:
             found = await asyncio.wait_for(
                 asyncio.get_running_loop().run_in_executor(threads, work), options.timeout
             )
         except asyncio.TimeoutError:
-            found = Answer.of_error(failure(deadline_exceeded()))
+            found = Answer.of_error(deadline_exceeded())
+        call.code = found.code
         await Response(found.body, found.status, media_type=found.media_type)(scope, receive, send)
 
-    return Starlette(routes=[Mount("/", app=endpoint)], middleware=middleware(options))
+    app = Starlette(routes=[Mount("/", app=endpoint)], middleware=middleware(options))
+    return Observing(app, options.observers)

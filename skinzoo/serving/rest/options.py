@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from skinzoo.serving.observing import Observer
 from skinzoo.serving.protection import Protection
+
+if TYPE_CHECKING:
+    from skinzoo.serving.metrics import Metrics
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 """Where TensorFlow Serving puts the Prometheus page unless told otherwise."""
@@ -18,12 +24,16 @@ class RestOptions:
         port: Port; 0 for any that is free.
         timeout: Seconds that a request may take.
         threads: Requests that are under way at the same time; most of them wait for their batch.
-        metrics_path: Path of the Prometheus page; None for no such page.
+        metrics: What the Prometheus page shows; None for no such page.
+        metrics_path: Its path.
+        observers: Who is told of requests; those of gRPC where both are served.
         protection: Who may ask, and how much; that of gRPC where both are served.
     """
 
     port: int = 8501
     timeout: float = 30.0
     threads: int = 128
-    metrics_path: str | None = None
+    metrics: Metrics | None = None
+    metrics_path: str = METRICS_PATH
+    observers: Sequence[Observer] = ()
     protection: Protection = field(default_factory=Protection)
