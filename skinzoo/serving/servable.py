@@ -15,9 +15,9 @@ import tensorflow as tf
 from skinzoo.export.card import read_card
 from skinzoo.serving.batching import Batching, for_exports
 from skinzoo.serving.engine import Engine
-from skinzoo.serving.observing import running
 from skinzoo.serving.engines import EngineOptions, open_engine
 from skinzoo.serving.limits import Limits, check_images
+from skinzoo.serving.observing import running
 from skinzoo.serving.signatures import (
     DEFAULT_TAGS,
     check_filter,
@@ -127,7 +127,7 @@ class Servable:
             check_images(inputs, self._limits)
         if timeout is not None and timeout <= 0:
             raise deadline_exceeded()
-        with running(self.name, self.version, str(getattr(self, "engine", "tensorflow")), inputs):
+        with running(self.name, self.version, str(self.engine), inputs):
             outputs = self._engine.run(signature, inputs)
         if timeout is not None and time.monotonic() - start > timeout:
             raise deadline_exceeded()

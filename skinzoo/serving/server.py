@@ -16,8 +16,8 @@ from skinzoo.quiet import silenced
 from skinzoo.serving import model_service, prediction_service, typed
 from skinzoo.serving.admission import ASIDE, Admission, ClientLimit, CountedPool
 from skinzoo.serving.backend import RemoteModels
-from skinzoo.serving.limits import Limits
 from skinzoo.serving.interceptor import Observing
+from skinzoo.serving.limits import Limits
 from skinzoo.serving.models import Models
 from skinzoo.serving.observing import Observer
 from skinzoo.serving.protection import LARGEST_MESSAGE, Protection
@@ -88,7 +88,10 @@ class Server:
         calls = protection.most_calls(options.threads)
         self._server = grpc.server(
             pool,
-            interceptors=[Observing(options.observers), Admission(pool, calls, tokens=protection.tokens, clients=clients)],
+            interceptors=[
+                Observing(options.observers),
+                Admission(pool, calls, tokens=protection.tokens, clients=clients),
+            ],
             options=[
                 ("grpc.max_receive_message_length", protection.message_bytes),
                 ("grpc.max_send_message_length", LARGEST_MESSAGE),
@@ -113,7 +116,8 @@ class Server:
         if options.rest is not None and isinstance(models, Models):
             from skinzoo.serving.rest.server import RestServer
 
-            self.rest = RestServer(models, options.host, replace(options.rest, protection=protection, observers=options.observers))
+            rest = replace(options.rest, protection=protection, observers=options.observers)
+            self.rest = RestServer(models, options.host, rest)
 
     @property
     def address(self) -> str:
