@@ -133,6 +133,18 @@ def read_batching(path: Path) -> Batching:
     )
 
 
+def text_of(batching: Batching) -> str:
+    """Return batching parameters as a text proto, as `read_batching` reads it."""
+    message = _message_class()()
+    for name in _FIELDS:
+        value = getattr(batching, name, None)
+        if value is not None and value is not False:
+            getattr(message, name).value = value
+    message.allowed_batch_sizes.extend(batching.allowed_batch_sizes)
+    message.pad_variable_length_inputs = batching.pad_variable_length_inputs
+    return text_format.MessageToString(message)
+
+
 def _message_class() -> Any:
     kind = descriptor_pb2.FieldDescriptorProto
     message = descriptor_pb2.DescriptorProto(name="BatchingParameters")

@@ -66,7 +66,7 @@ def check_golden(servable: Servable) -> None:
     if servable.card is None or not path.is_file():
         return
     golden, tolerance = read_golden(path), servable.engine.tolerance
-    for signature, inputs, expected in _questions(golden):
+    for signature, inputs, expected in questions(golden):
         if signature not in servable.signatures:
             continue
         try:
@@ -85,7 +85,9 @@ def check_golden(servable: Servable) -> None:
             )
 
 
-def _questions(golden: Golden) -> list[tuple[str, dict[str, np.ndarray], np.ndarray]]:
+def questions(golden: Golden) -> list[tuple[str, dict[str, np.ndarray], np.ndarray]]:
+    """Return signature, inputs and expected probabilities of requests with golden cases."""
+
     def strings(values: list[bytes]) -> np.ndarray:
         found = np.empty(len(values), object)
         found[:] = values

@@ -107,6 +107,17 @@ def read_ssl_config(path: Path) -> Tls:
     return found
 
 
+def text_of(tls: Tls) -> str:
+    """Return the text proto of `SSLConfig`, as `read_ssl_config` reads it; it holds the private key."""
+    message = _message_class()(
+        server_key=tls.key.decode("ascii"),
+        server_cert=tls.certificate.decode("ascii"),
+        custom_ca=tls.ca.decode("ascii"),
+        client_verify=tls.verify_clients,
+    )
+    return text_format.MessageToString(message)
+
+
 def check_exposed(host: str, *, tls: bool, allowed: bool) -> None:
     """Check that a server that other machines can reach has TLS.
 
