@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from skinzoo.errors import SkinzooError
 
 if TYPE_CHECKING:
+    import logging
+
     from rich.console import Console
+
+_log: logging.Logger | None = None
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -32,8 +36,17 @@ def line(text: str = "") -> None:
 
 
 def notice(text: str) -> None:
-    """Print one plain line on stderr."""
+    """Print one plain line on stderr, or log it where `notices_to` says so."""
+    if _log is not None:
+        _log.info("%s", text)
+        return
     sys.stderr.write(text + "\n")
+
+
+def notices_to(log: logging.Logger | None) -> None:
+    """Log notices instead of printing them, for a process whose log others read; None prints them again."""
+    global _log
+    _log = log
 
 
 def error(failure: SkinzooError) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from skinzoo.cli import monitoring, render
 from skinzoo.cli import protection as options_of
-from skinzoo.cli import render
 from skinzoo.cli.quiet import import_keras
 from skinzoo.errors import UsageError
 
@@ -86,12 +86,11 @@ def serve(
     grpc_socket_path: Annotated[
         str | None, typer.Option(metavar="PATH", help="Listen on a Unix socket too.")
     ] = None,
-    rest_api_port: Annotated[
-        int, typer.Option(min=-1, max=65535, help="Port of REST; 0 for no REST, -1 for any free one.")
-    ] = 0,
-    rest_api_timeout_in_ms: Annotated[
-        int, typer.Option(min=1, help="Milliseconds that a request of REST may take.")
-    ] = 30000,
+    rest_api_port: monitoring.RestApiPort = 0,
+    rest_api_timeout_in_ms: monitoring.RestApiTimeout = 30000,
+    monitoring_config_file: monitoring.MonitoringConfigFile = None,
+    log_format: monitoring.LogFormat = "text",
+    enable_tracing: monitoring.EnableTracing = False,
     ssl_config_file: options_of.SslConfigFile = None,
     token_file: options_of.TokenFile = None,
     allow_insecure: options_of.AllowInsecure = False,
@@ -175,18 +174,15 @@ def serve(
             "`--batching-parameters-file` must come with --enable-batching. Received: it alone.",
             hint="Add --enable-batching.",
         )
-    if rest_api_port and backend is not None:
-        raise UsageError(
-            "`--rest-api-port` must come without --backend. Received: both.",
-            hint="TensorFlow Serving has REST of its own.",
-        )
+    monitoring.check(
+        rest_api_port=rest_api_port, monitoring_config_file=monitoring_config_file, backend=backend
+    )
     if card is not None and backend is None:
         raise UsageError("`--card` must come with --backend. Received: it alone.")
     channel_arguments = _channel_arguments(grpc_channel_arguments)
     import_keras()
     from skinzoo.cli.engine import options_of_engine
     from skinzoo.serving.batching import read_batching
-    from skinzoo.serving.rest.options import RestOptions
     from skinzoo.serving.servable import LoadOptions
     from skinzoo.serving.serve import BackendRequest, ServeRequest, fronting, serving
     from skinzoo.serving.server import ServerOptions
@@ -203,6 +199,7 @@ def serve(
         max_calls_per_client=max_calls_per_client,
         host=host,
     )
+    rest = monitoring.rest_options(rest_api_port, rest_api_timeout_in_ms, monitoring_config_file)
     listening = ServerOptions(
         protection=protection,
         host=host,
@@ -211,9 +208,8 @@ def serve(
         threads=grpc_max_threads,
         channel_arguments=channel_arguments,
         as_content=enable_serialization_as_tensor_content,
-        rest=RestOptions(port=max(rest_api_port, 0), timeout=rest_api_timeout_in_ms / 1000)
-        if rest_api_port
-        else None,
+        rest=rest,
+        observers=monitoring.observers(rest, log_format, tracing=enable_tracing),
     )
     if backend is not None:
         front = BackendRequest(address=backend, model=model_name, card=card, server=listening)

@@ -50,7 +50,7 @@ def without_timings(names: Sequence[str], found: Sequence[tf.Tensor]) -> dict[st
     """
     run = current_run()
     if run is not None and len(found) > len(names):
-        batches = {}
+        batches: dict[float, Batch] = {}
         for row in found[-1].numpy().tolist():
             waited, seconds, size, index = row
             batch = batches.get(waited)
