@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from skinzoo.errors import DataError, ModelError, nearest
 from skinzoo.quiet import import_keras
-from skinzoo.training.runs import FINISHED, MODEL_FILE, SPLIT_FILE, RunFolder, find_run
+from skinzoo.training.runs import FINISHED, MODEL_FILE, RUNNING, SPLIT_FILE, RunFolder, find_run
 from skinzoo.vocabulary import UNKNOWN, normalise
 
 if TYPE_CHECKING:
@@ -136,9 +136,12 @@ class Run:
 
     def unfinished(self) -> ModelError:
         """Return the error for a run that has no model yet."""
+        state = self.folder.state
         return ModelError(
-            f"A run must be finished to be used. Received: '{self.name}', which is {self.folder.state}.",
-            hint=f"Go on with: skinzoo train --resume {self.path}",
+            f"A run must be finished to be used. Received: '{self.name}', which is {state}.",
+            hint="Wait until its training ends."
+            if state == RUNNING
+            else f"Go on with: skinzoo train --resume {self.path}",
         )
 
     @functools.cached_property

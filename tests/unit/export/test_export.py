@@ -221,10 +221,15 @@ def test_a_run_that_is_not_finished(tiny_run, tmp_path):
     shutil.copytree(tiny_run.path, folder)
     (folder / "card.json").unlink()
     from skinzoo.runs import Run
+    from skinzoo.training.lock import locked
     from skinzoo.training.runs import find_run
 
-    with pytest.raises(ModelError, match="A run must be finished"):
+    with pytest.raises(ModelError, match="A run must be finished") as caught:
         export_run(Run(find_run(folder)), tmp_path / "base")
+    assert caught.value.hint.startswith("Go on with: skinzoo train --resume")
+    with locked(folder), pytest.raises(ModelError, match="which is running") as caught:
+        export_run(Run(find_run(folder)), tmp_path / "base")
+    assert caught.value.hint == "Wait until its training ends."
 
 
 @pytest.mark.parametrize("batches", [(0,), (-1,), (2000,), tuple(range(1, 300))])
