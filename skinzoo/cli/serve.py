@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from skinzoo.cli import monitoring, render
 from skinzoo.cli import protection as options_of
+from skinzoo.cli import tensorflow_server as launcher
 from skinzoo.cli.quiet import import_keras
 from skinzoo.errors import UsageError
 
@@ -139,6 +140,11 @@ def serve(
             show_default=False,
         ),
     ] = False,
+    server_kind: launcher.Server = launcher.SKINZOO,
+    binary: launcher.Binary = None,
+    image: launcher.Image = None,
+    gpus: launcher.Gpus = None,
+    per_process_gpu_memory_fraction: launcher.MemoryFraction = 0.0,
     grpc_max_threads: Annotated[
         int, typer.Option(min=1, help="Calls at the same time; most wait for their batch.")
     ] = 128,
@@ -179,6 +185,21 @@ def serve(
     )
     if card is not None and backend is None:
         raise UsageError("`--card` must come with --backend. Received: it alone.")
+    launcher.check_server(
+        server_kind,
+        of_tensorflow={
+            "--binary": binary,
+            "--image": image,
+            "--gpus": gpus,
+            "--per-process-gpu-memory-fraction": per_process_gpu_memory_fraction,
+        },
+        of_ours={
+            "--backend": backend,
+            "--token-file": token_file,
+            "--engine": engine != "tensorflow",
+            "--mixed-precision": mixed_precision,
+        },
+    )
     channel_arguments = _channel_arguments(grpc_channel_arguments)
     import_keras()
     from skinzoo.cli.engine import options_of_engine
@@ -231,6 +252,15 @@ def serve(
         intra_op_threads=tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
         inter_op_threads=tensorflow_inter_op_parallelism or tensorflow_session_parallelism,
     )
+    if server_kind == launcher.TENSORFLOW:
+        launcher.run(
+            request,
+            binary=binary,
+            image=image,
+            gpus=gpus,
+            memory_fraction=per_process_gpu_memory_fraction,
+        )
+        return
     for source in request.sources:
         render.notice(f"Loading {source.name} from {source.base_path}")
     with serving(request, loaded=_announce) as (server, _):
