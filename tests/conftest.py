@@ -86,6 +86,38 @@ def tiny_export(tiny_run, tmp_path_factory):
     return export_run(tiny_run, tmp_path_factory.mktemp("exports"), name="tiny", version=1).path
 
 
+@pytest.fixture(scope="module")
+def golden(tiny_export):
+    """The golden cases of `tiny_export`."""
+    from typed_servers import Golden
+
+    return Golden(tiny_export)
+
+
+@pytest.fixture(scope="module")
+def watched(tiny_export):
+    from typed_servers import WatchedServable
+
+    return WatchedServable("tiny", 1, tiny_export)
+
+
+@pytest.fixture
+def servable(watched):
+    """`tiny_export` loaded, behind `server`; what a test does to its pace ends with the test."""
+    yield watched
+    watched.before = lambda number: None
+
+
+@pytest.fixture(scope="module")
+def server(watched):
+    """A server of the typed service for `servable`."""
+    from typed_servers import Server, models_of
+
+    server = Server(models_of(watched))
+    yield server
+    server.stop()
+
+
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path_factory, monkeypatch):
     """Keep caches, runs and settings of the person who runs the tests out of them."""

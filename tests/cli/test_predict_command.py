@@ -13,29 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "serving"))
-from typed_servers import Golden, Server, WatchedServable, models_of
+from typed_servers import Golden, Server, models_of
 
 SKINZOO = Path(sys.executable).with_name("skinzoo")
-
-
-@pytest.fixture(scope="module")
-def servable(tiny_export):
-    return WatchedServable("tiny", 1, tiny_export)
-
-
-@pytest.fixture(autouse=True)
-def at_its_own_pace(servable):
-    yield
-    servable.before = lambda number: None
-
-
-@pytest.fixture(scope="module")
-def server(servable):
-    server = Server(models_of(servable))
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +76,8 @@ def test_the_folder_of_images_may_lie_elsewhere(invoke, server, cases, tmp_path)
     table = tmp_path / "table.csv"
     table.write_text((cases / "metadata.csv").read_text())
     done = invoke("predict", table, "--server", server.address, "--to", tmp_path / "without.csv")
-    assert done.code == 7 and "12 of 12 cases with an error" in done.err
+    assert done.code == 3 and "of whose rows none does" in done.err and "--images FOLDER" in done.err
+    assert not (tmp_path / "without.csv").exists()
     done = invoke(
         "predict", table, "--images", cases, "--server", server.address, "--to", tmp_path / "with.csv"
     )

@@ -6,7 +6,7 @@ import io
 import grpc
 import pytest
 from PIL import Image
-from typed_servers import Golden, WatchedServable, models_of
+from typed_servers import WatchedServable, models_of
 
 from skinzoo.client import AsyncClient, Case, Client, ClientOptions
 from skinzoo.errors import ModelError, ServingError, UsageError
@@ -16,11 +16,6 @@ from skinzoo.serving.cases import Limits
 from skinzoo.serving.server import Server, ServerOptions
 
 TENSORFLOW = ClientOptions(api="tensorflow", batch=3)
-
-
-@pytest.fixture(scope="module")
-def golden(tiny_export):
-    return Golden(tiny_export)
 
 
 @pytest.fixture(scope="module")

@@ -11,35 +11,12 @@ import time
 
 import grpc
 import pytest
-from typed_servers import Golden, Server, WatchedServable, models_of
+from typed_servers import Server, models_of
 
 from skinzoo.client import AsyncClient, Case, Client, ClientOptions
 from skinzoo.errors import ServingError, UsageError
 
 BY_TWO = ClientOptions(batch=2, in_flight=3)
-
-
-@pytest.fixture(scope="module")
-def golden(tiny_export):
-    return Golden(tiny_export)
-
-
-@pytest.fixture(scope="module")
-def servable(tiny_export):
-    return WatchedServable("tiny", 1, tiny_export)
-
-
-@pytest.fixture(autouse=True)
-def at_its_own_pace(servable):
-    yield
-    servable.before = lambda number: None
-
-
-@pytest.fixture(scope="module")
-def server(servable):
-    server = Server(models_of(servable))
-    yield server
-    server.stop()
 
 
 def mixed(golden):

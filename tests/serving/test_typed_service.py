@@ -10,28 +10,12 @@ import grpc
 import numpy as np
 import pytest
 from PIL import Image
-from typed_servers import Golden, Server, WatchedServable, models_of
+from typed_servers import Server, WatchedServable, models_of
 
 from skinzoo.export.card import read_card
 from skinzoo.serving.cases import Limits
 from skinzoo.v1 import lesion_classifier_pb2 as pb
 from skinzoo.v1.lesion_classifier_pb2_grpc import LesionClassifierStub
-
-
-@pytest.fixture(scope="module")
-def golden(tiny_export):
-    return Golden(tiny_export)
-
-
-@pytest.fixture(scope="module")
-def servable(tiny_export):
-    return WatchedServable("tiny", 1, tiny_export)
-
-
-@pytest.fixture(autouse=True)
-def at_its_own_pace(servable):
-    yield
-    servable.before = lambda number: None
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +27,9 @@ def without_card(tiny_export, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(servable, without_card):
+def server(watched, without_card):
     limits = Limits(cases=40, image_bytes=200_000, pixels=1_000_000, batch=4, in_flight=3)
-    server = Server(models_of(servable, without_card, labels={"tiny": {"stable": 1}}), limits=limits)
+    server = Server(models_of(watched, without_card, labels={"tiny": {"stable": 1}}), limits=limits)
     yield server
     server.stop()
 
