@@ -1,4 +1,4 @@
-"""Keep a finished and evaluated run as a result: its card, history and evaluation, and how it was made.
+"""Keep a finished and evaluated run as a result: card, history, evaluation, figures, and how it was made.
 
 python benchmarks/keep.py RUN --to docs/results/NAME --command "skinzoo train ..." [--note "..."]
 """
@@ -29,6 +29,8 @@ def main() -> None:
         shutil.copyfile(path, arguments.to / path.name)
     for suffix in ("json", "md"):
         shutil.copyfile(test / f"report.{suffix}", arguments.to / f"evaluation.{suffix}")
+    # Of the figures, those that hold no image of the data.
+    shutil.copytree(test / "figures", arguments.to / "figures", dirs_exist_ok=True)
     written = json.loads((arguments.run / "environment.json").read_text(encoding="utf-8"))
     write_json(
         arguments.to / "result.json",
