@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from skinzoo.cli import monitoring, render
+from skinzoo.cli import lifecycle, monitoring, render
 from skinzoo.cli import protection as options_of
 from skinzoo.cli import tensorflow_server as launcher
 from skinzoo.cli.quiet import import_keras
@@ -19,7 +17,6 @@ from skinzoo.errors import UsageError
 if TYPE_CHECKING:
     from skinzoo.serving.folders import ModelSource
     from skinzoo.serving.servable import Servable
-    from skinzoo.serving.server import Server
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
@@ -102,6 +99,12 @@ def serve(
     max_waiting_calls: options_of.MaxWaitingCalls = None,
     max_calls_per_client: options_of.MaxCallsPerClient = 0,
     reload_base: options_of.ReloadBase = None,
+    file_system_poll_wait_seconds: lifecycle.FolderPoll = 1.0,
+    model_config_file_poll_wait_seconds: lifecycle.ConfigPoll = 0.0,
+    max_num_load_retries: lifecycle.MaxRetries = 5,
+    load_retry_interval_micros: lifecycle.RetryInterval = 60_000_000,
+    drain_seconds: lifecycle.DrainSeconds = 10.0,
+    lame_duck_seconds: lifecycle.LameDuckSeconds = 0.0,
     enable_batching: Annotated[
         bool | None,
         typer.Option(
@@ -235,8 +238,8 @@ def serve(
     if backend is not None:
         front = BackendRequest(address=backend, model=model_name, card=card, server=listening)
         with fronting(front) as server:
-            _until_stopped(server)
-        render.notice("Stopped.")
+            lifecycle.until_stopped(server, lame_duck_seconds)
+        lifecycle.end(idle=True)
         return
     request = ServeRequest(
         sources=_sources(bases or [], model_config_file, model_base_path, model_name),
@@ -249,6 +252,14 @@ def serve(
             engine=options_of_engine(engine, mixed_precision, threads=tensorflow_intra_op_parallelism),
         ),
         server=listening,
+        watching=lifecycle.watching(
+            model_config_file,
+            folders=file_system_poll_wait_seconds,
+            config=model_config_file_poll_wait_seconds,
+            retries=max_num_load_retries,
+            interval=load_retry_interval_micros,
+        ),
+        grace=drain_seconds,
         intra_op_threads=tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
         inter_op_threads=tensorflow_inter_op_parallelism or tensorflow_session_parallelism,
     )
@@ -263,25 +274,9 @@ def serve(
         return
     for source in request.sources:
         render.notice(f"Loading {source.name} from {source.base_path}")
-    with serving(request, loaded=_announce) as (server, _):
-        _until_stopped(server)
-    render.notice("Stopped.")
-
-
-def _until_stopped(server: Server) -> None:
-    stop = threading.Event()
-
-    def asked(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, asked)
-    rest = f", REST on {server.rest.address}" if server.rest is not None else ""
-    render.notice(f"Ready: gRPC on {server.address}{rest}. Stop with Ctrl-C.")
-    stop.wait()
-    render.notice("Stopping when the calls under way are answered; once more stops now.")
+    with serving(request, loaded=_announce) as (server, models):
+        lifecycle.until_stopped(server, lame_duck_seconds)
+    lifecycle.end(idle=models.closed)
 
 
 def _announce(servable: Servable) -> None:

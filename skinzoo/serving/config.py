@@ -21,17 +21,41 @@ def read_config(path: Path) -> list[ModelSource]:
     Raises:
         UsageError: It cannot be read, or holds what cannot be honoured.
     """
-    config = model_server_config_pb2.ModelServerConfig()
+    return parse_config(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a model configuration file.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
     try:
-        text_format.Parse(path.read_text(encoding="utf-8"), config)
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"`--model-config-file` must be readable. Received: {error}.") from error
+
+
+def parse_config(text: str, path: Path) -> list[ModelSource]:
+    """Return the models in the text of a configuration file; see `read_config`."""
+    return sources_of(parse_proto(text, path))
+
+
+def parse_proto(text: str, path: Path) -> model_server_config_pb2.ModelServerConfig:
+    """Return the text of a configuration file as a message.
+
+    Raises:
+        UsageError: It is none.
+    """
+    config = model_server_config_pb2.ModelServerConfig()
+    try:
+        text_format.Parse(text, config)
     except text_format.ParseError as error:
         raise UsageError(
             f"`--model-config-file` must be a text proto of ModelServerConfig. Received: '{path}', {error}.",
             hint=_HINT,
         ) from error
-    return sources_of(config)
+    return config
 
 
 def sources_of(config: model_server_config_pb2.ModelServerConfig) -> list[ModelSource]:

@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 
 from skinzoo.errors import ModelError, SkinzooError
+from skinzoo.serving.copying import Sightings, stamp_of, whole_versions
 from skinzoo.serving.folders import ModelSource, versions_in
 from skinzoo.serving.loading import LoadOptions, load
+from skinzoo.serving.memory import give_back
 from skinzoo.serving.servable import Servable
 from skinzoo.serving.status import RpcError, failed_precondition, invalid_argument, not_found
+from skinzoo.serving.versions import Model, Retries, State, Version, VersionStatus
 
 _LOG = logging.getLogger(__name__)
-
-
-class State(enum.IntEnum):
-    """States of a version, with TensorFlow Serving's numbers."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionStatus:
-    """How a version stands.
-
-    Args:
-        name: Name of the model.
-        version: Version number.
-        state: Its state.
-        error: Why it failed; None where it did not.
-    """
-
-    name: str
-    version: int
-    state: State
-    error: SkinzooError | None = None
-
-
-@dataclass
-class _Version:
-    path: Path
-    state: State = State.START
-    error: SkinzooError | None = None
-    servable: Servable | None = None
-
-
-@dataclass
-class _Model:
-    versions: dict[int, _Version] = field(default_factory=dict)
-    labels: dict[str, int] = field(default_factory=dict)
-
-    def available(self) -> list[int]:
-        return [number for number, one in self.versions.items() if one.state is State.AVAILABLE]
 
 
 class Models:
@@ -73,6 +30,7 @@ class Models:
         labels: Their labels: model name to label to version.
         options: How further versions are loaded.
         loaded: Called with each of those that has become available.
+        retries: How often one that does not load is tried again.
     """
 
     def __init__(
@@ -82,13 +40,20 @@ class Models:
         labels: Mapping[str, Mapping[str, int]] | None = None,
         options: LoadOptions | None = None,
         loaded: Callable[[Servable], None] = lambda _: None,
+        retries: Retries | None = None,
     ) -> None:
         self._options = options or LoadOptions()
         self._loaded = loaded
-        self._models: dict[str, _Model] = {}
+        self._retries = retries or Retries()
+        self._sources: tuple[ModelSource, ...] = ()
+        self._sightings = Sightings()
+        self._changed: Callable[[], None] = lambda: None
+        self.closed = False
+        """Whether `close` has unloaded everything."""
+        self._models: dict[str, Model] = {}
         for one in servables:
-            model = self._models.setdefault(one.name, _Model(labels=dict((labels or {}).get(one.name, {}))))
-            model.versions[one.version] = _Version(one.path, State.AVAILABLE, servable=one)
+            model = self._models.setdefault(one.name, Model(labels=dict((labels or {}).get(one.name, {}))))
+            model.versions[one.version] = Version(one.path, State.AVAILABLE, servable=one)
         # Held for a moment, and never while something loads.
         self._lock = threading.Lock()
         # Held by whoever brings versions in line.
@@ -121,29 +86,53 @@ class Models:
         finally:
             servable.release()
 
-    def apply(self, sources: Sequence[ModelSource]) -> None:
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Have a function called whenever a version has become available or has gone."""
+        self._changed = changed
+
+    def apply(self, sources: Sequence[ModelSource] | Callable[[], Sequence[ModelSource]]) -> None:
         """Bring what is loaded in line with what is to be served; returns when that is done.
 
         New versions are loaded before old ones go, and the last version of a model stays where its successor
         fails, so that a model which answers goes on answering.
 
         Args:
-            sources: All models, those that are served already too.
+            sources: All models, those that are served already too; or what gives them, called when nothing
+                else changes them, so that of several changes at a time the last one holds.
 
         Raises:
             SkinzooError: A version does not load, or a label cannot be set; everything else is done.
         """
-        failures: list[SkinzooError] = []
         with self._changing:
-            for source in sources:
-                failures += self._bring_in_line(source)
-            names = {source.name for source in sources}
+            self._sources = tuple(sources() if callable(sources) else sources)
+            failures: list[SkinzooError] = []
+            for source in self._sources:
+                failures += self._bring_in_line(source, whole_versions(source), anew=True)
+            names = {source.name for source in self._sources}
             for name in [name for name in self._models if name not in names]:
                 self._unload(name, list(self._models[name].versions))
                 with self._lock:
                     del self._models[name]
         if failures:
             raise failures[0]
+
+    def refresh(self, *, new: bool = True) -> list[SkinzooError]:
+        """Look at the folders again: load versions that are new and whole, let go of those that are gone.
+
+        A version that failed is tried again when its time has come, or when its folder has changed.
+
+        Args:
+            new: Look at the folders; False only tries again what failed.
+
+        Returns:
+            What cannot be done now: models without versions, labels that wait for theirs.
+        """
+        with self._changing:
+            found: list[SkinzooError] = []
+            for source in self._sources:
+                found += self._bring_in_line(source, self._seen(source, new), anew=False)
+            self._sightings.looked()
+        return found
 
     def statuses(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """Return how the versions of a model stand, the newest first.
@@ -174,14 +163,28 @@ class Models:
                 if one.servable is not None and one.state is State.AVAILABLE
             ]
 
-    def close(self) -> None:
-        """Unload everything, once the requests that are inside are answered."""
-        with self._changing:
-            for name, model in self._models.items():
-                self._unload(name, list(model.versions))
+    def close(self, timeout: float | None = None) -> bool:
+        """Unload everything, once the requests that are inside are answered.
+
+        Args:
+            timeout: Seconds to wait for these, or for a version that is being loaded; None for as long as it
+                takes.
+
+        Returns:
+            Whether everything is unloaded; if not, threads are still busy.
+        """
+        if self._changing.acquire(timeout=-1 if timeout is None else timeout):
+            try:
+                for name, model in self._models.items():
+                    self._unload(name, list(model.versions), timeout)
+                states = [one.state for model in self._models.values() for one in model.versions.values()]
+                self.closed = State.UNLOADING not in states
+            finally:
+                self._changing.release()
+        return self.closed
 
     def _find(self, name: str, version: int | None, label: str | None) -> Servable:
-        model = self._models.get(name, _Model())
+        model = self._models.get(name, Model())
         if label is not None:
             if label not in model.labels:
                 raise invalid_argument(f"Unrecognized servable version label: {label}")
@@ -195,10 +198,22 @@ class Models:
         assert servable is not None
         return servable
 
-    def _bring_in_line(self, source: ModelSource) -> list[SkinzooError]:
+    def _seen(self, source: ModelSource, new: bool) -> dict[int, Path]:
+        """Return the versions that are known already or have stopped changing."""
+        known = self._models[source.name].versions if source.name in self._models else {}
+        if not new:
+            return {one: entry.path for one, entry in known.items() if entry.state is not State.END}
+        return {
+            one: path
+            for one, path in versions_in(source.base_path).items()
+            if one in known or self._sightings.settled(path)
+        }
+
+    def _bring_in_line(
+        self, source: ModelSource, on_disk: Mapping[int, Path], *, anew: bool
+    ) -> list[SkinzooError]:
         with self._lock:
-            model = self._models.setdefault(source.name, _Model())
-        on_disk = versions_in(source.base_path)
+            model = self._models.setdefault(source.name, Model())
         wanted = source.policy.choose(list(on_disk))
         failures: list[SkinzooError] = []
         absent = [version for version in source.policy.specific if version not in on_disk]
@@ -211,39 +226,65 @@ class Models:
                 )
             )
         for version in wanted:
-            known = model.versions.get(version)
-            if known is None or known.state is not State.AVAILABLE or known.path != on_disk[version]:
-                failures += self._load(source.name, model, version, on_disk[version])
+            if self._is_to_load(model.versions.get(version), on_disk[version], anew=anew):
+                self._load(source.name, model, version, on_disk[version], anew=anew)
+            error = model.versions[version].error
+            failures += [error] if error is not None and anew else []
         failures += self._set_labels(source, model)
-        stale = [version for version in model.versions if version not in wanted]
         if set(wanted) & set(model.available()):
-            self._unload(source.name, stale)
+            keep = {*wanted, *model.labels.values()}
+            self._unload(source.name, [version for version in model.versions if version not in keep])
         return failures
 
-    def _load(self, name: str, model: _Model, version: int, path: Path) -> list[SkinzooError]:
+    def _is_to_load(self, known: Version | None, path: Path, *, anew: bool) -> bool:
+        if known is None or known.path != path:
+            return True
+        if known.state is State.AVAILABLE:
+            return False
+        if anew or known.error is None or known.is_due:
+            return True
+        return stamp_of(path) != known.stamp and self._sightings.settled(path)
+
+    def _load(self, name: str, model: Model, version: int, path: Path, *, anew: bool) -> None:
         before = model.versions.get(version)
         if before is not None and before.servable is not None:
             self._unload(name, [version])
-        entry = _Version(path, State.LOADING)
+        stamp = stamp_of(path)
+        counts = before is not None and not anew and before.stamp == stamp and before.path == path
+        entry = Version(path, State.LOADING, stamp=stamp, tries=before.tries if before and counts else 0)
+        entry.tries += 1
         with self._lock:
             model.versions[version] = entry
         _LOG.info("Loading %s version %s from %s", name, version, path)
         try:
             servable = load(name, version, path, self._options)
-        except SkinzooError as error:
-            _LOG.error("Loading %s version %s failed: %s", name, version, error)
+        except Exception as error:
+            # Also what nobody thought of: the versions that answer must go on.
+            failure = error if isinstance(error, SkinzooError) else _unexpected(path, error)
+            # It is kept, and must not keep what the frames of its traceback hold.
+            failure.__cause__ = failure.__context__ = None
+            failure = failure.with_traceback(None)
             with self._lock:
-                entry.state, entry.error = State.END, error
-            return [error]
-        with self._lock:
-            entry.servable, entry.state = servable, State.AVAILABLE
-        self._loaded(servable)
-        return []
+                entry.failed(failure, self._retries)
+            again = f"; again in {self._retries.pause:g} s" if entry.again_at is not None else ""
+            _LOG.error("Loading %s version %s failed%s: %s", name, version, again, failure)
+        else:
+            with self._lock:
+                entry.servable, entry.state = servable, State.AVAILABLE
+            self._loaded(servable)
+            self._changed()
 
-    def _set_labels(self, source: ModelSource, model: _Model) -> list[SkinzooError]:
+    def _set_labels(self, source: ModelSource, model: Model) -> list[SkinzooError]:
         with self._lock:
             available = model.available()
-            model.labels = {label: one for label, one in source.labels.items() if one in available}
+            # Where a label cannot move it stays where it was.
+            before = {label: one for label, one in model.labels.items() if label in source.labels}
+            labels = {**before, **source.labels}
+            model.labels = {
+                label: one if one in available else before[label]
+                for label, one in labels.items()
+                if one in available or before.get(label) in available
+            }
         return [
             LabelError(
                 f"Request to assign label {label} to version {version} of model {source.name}, "
@@ -253,18 +294,28 @@ class Models:
             if version not in available
         ]
 
-    def _unload(self, name: str, versions: Iterable[int]) -> None:
+    def _unload(self, name: str, versions: Iterable[int], timeout: float | None = None) -> None:
         for version in versions:
             entry = self._models[name].versions[version]
             with self._lock:
                 servable, entry.servable = entry.servable, None
                 if servable is None:
+                    entry.given_up()
                     continue
                 entry.state = State.UNLOADING
             _LOG.info("Unloading %s version %s", name, version)
-            servable.close()
+            self._changed()
+            if not servable.close(timeout):
+                continue
+            del servable
+            give_back()
             with self._lock:
                 entry.state = State.END
+
+
+def _unexpected(path: Path, error: Exception) -> ModelError:
+    _LOG.debug("Unexpectedly", exc_info=error)
+    return ModelError(f"'{path}' must load. Received: {type(error).__name__}: {error}.")
 
 
 class LabelError(SkinzooError):

@@ -145,11 +145,20 @@ class Servable:
             if not self._users:
                 self._free.notify_all()
 
-    def close(self) -> None:
-        """Wait for the requests that are inside, then give back what it holds."""
+    def close(self, timeout: float | None = None) -> bool:
+        """Wait for the requests that are inside, then give back what it holds.
+
+        Args:
+            timeout: Seconds to wait for them; None for as long as they take.
+
+        Returns:
+            Whether they have left; if not, nothing is given back.
+        """
         with self._free:
-            self._free.wait_for(lambda: self._users == 0)
+            if not self._free.wait_for(lambda: self._users == 0, timeout):
+                return False
         self._engine.close()
+        return True
 
 
 def deadline_exceeded() -> RpcError:

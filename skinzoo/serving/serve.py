@@ -13,9 +13,11 @@ from skinzoo.serving.folders import ModelSource
 from skinzoo.serving.models import Models
 from skinzoo.serving.servable import LoadOptions, Servable
 from skinzoo.serving.server import Server, ServerOptions
+from skinzoo.serving.watching import Watcher, Watching
 
 GRACE = 10.0
-"""Seconds that calls under way have to end when the server stops."""
+"""Seconds that calls under way have to end when the server stops, unless told otherwise."""
+_CLOSING = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class ServeRequest:
         intra_op_threads: Threads within an operation of TensorFlow; 0 for one a core.
         inter_op_threads: Operations at the same time; 0 for one a core.
         bases: Folders beside the models' own that HandleReloadConfigRequest may load from.
+        watching: Where and how often new versions are looked for while it runs.
+        grace: Seconds that calls under way have to end when it stops.
     """
 
     sources: Sequence[ModelSource]
@@ -37,6 +41,8 @@ class ServeRequest:
     intra_op_threads: int = 0
     inter_op_threads: int = 0
     bases: Sequence[Path] = ()
+    watching: Watching = field(default_factory=Watching)
+    grace: float = GRACE
 
 
 @contextmanager
@@ -65,17 +71,25 @@ def serving(
         loaded(servable)
 
     protection = request.server.protection
-    models = Models(options=replace(request.load, limits=protection.limits), loaded=available)
+    watching = request.watching
+    models = Models(
+        options=replace(request.load, limits=protection.limits), loaded=available, retries=watching.retries
+    )
+    watcher = Watcher(models, watching, request.sources)
     bases = Bases([*request.bases, *(source.base_path for source in request.sources)])
     # Before models are loaded, which takes long where the port is not to be had.
     server = Server(models, replace(request.server, protection=replace(protection, bases=bases)))
     try:
-        models.apply(request.sources)
+        if watching.folders >= 0:
+            models.apply(request.sources)
         server.start()
+        watcher.start()
         yield server, models
     finally:
-        server.stop(GRACE)
-        models.close()
+        watcher.stop()
+        server.stop(request.grace)
+        # A call that outlasts its time, or a version that is being loaded, must not keep the server.
+        models.close(_CLOSING)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,8 +101,11 @@ class Server:
             ],
         )
         self._services: tuple[str, ...] = (typed.SERVICE_NAME,)
+        self._models = models
+        self._started = False
         if isinstance(models, Models):
             self._add_services_of_tensorflow(models, options)
+            models.listen(self._tell_health)
         typed.add_typed_service(self._server, models, limits=limits or protection.limits)
         self._health = health.HealthServicer(experimental_thread_pool=ASIDE)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -129,11 +132,16 @@ class Server:
         self._server.start()
         if self.rest is not None:
             self.rest.start()
-        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._started = True
+        self._tell_health()
+
+    def leave(self) -> None:
+        """Say NOT_SERVING from now on, and go on answering: who balances load sends calls elsewhere."""
+        self._health.enter_graceful_shutdown()
 
     def stop(self, grace: float | None = None) -> None:
         """Take no more calls, and return when those under way are answered or `grace` seconds are over."""
-        self._health.enter_graceful_shutdown()
+        self.leave()
         if self.rest is not None:
             self.rest.stop(grace)
         self._server.stop(grace).wait()
@@ -141,6 +149,12 @@ class Server:
             self.rest.wait()
         for observer in self._observers:
             observer.close()
+
+    def _tell_health(self) -> None:
+        """Say SERVING while there is something that answers."""
+        response = health_pb2.HealthCheckResponse
+        answers = self._started and (not isinstance(self._models, Models) or bool(self._models.available()))
+        self._set_health(response.SERVING if answers else response.NOT_SERVING)
 
     def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", *self._services):
