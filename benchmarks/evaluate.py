@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("--variant", default="mobilenetv2")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=RESULTS / "evaluate.json")
     chosen = parser.parse_args()
     load = os.getloadavg()[0]
     results = {
@@ -127,7 +128,7 @@ def main() -> None:
     }
     for name, values in results.items():
         print(name, *(f"{key} {value}" for key, value in values.items()), sep="  ")
-    write_result(RESULTS / "evaluate.json", results, packages=PACKAGES, load=load)
+    write_result(chosen.out, results, packages=PACKAGES, load=load)
 
 
 if __name__ == "__main__":

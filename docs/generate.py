@@ -132,10 +132,7 @@ def ablation() -> str:
             ]
         )
     heads = ["changed", "seed", "validation balanced accuracy", "validation macro F1"]
-    return (
-        table([*heads, "test balanced accuracy", "test macro F1", "test macro AUC"], rows)
-        + made_by(found)
-    )
+    return table([*heads, "test balanced accuracy", "test macro F1", "test macro AUC"], rows) + made_by(found)
 
 
 def arms() -> str:
@@ -190,11 +187,11 @@ def masks() -> str:
     return table(["map", "share inside the lesion", "pointing game", "IoU, one threshold for all"], rows)
 
 
-def benchmarks() -> str:
-    """Return the benchmarks' ratios, each with its target."""
+def benchmarks(folder: Path = BENCHMARKS) -> str:
+    """Return the ratios of the benchmarks in a folder, each with its target."""
     rows = []
     for name, what, target, read in RATIOS:
-        path = BENCHMARKS / f"{name}.json"
+        path = folder / f"{name}.json"
         if path.exists():
             found = json.loads(path.read_text(encoding="utf-8"))
             load = found["hardware"]["load_at_start"]
