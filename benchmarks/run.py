@@ -3,8 +3,9 @@
     python benchmarks/run.py --to FOLDER
 
 Each benchmark runs shortened, one after another; FOLDER gets their result files and the table, in which
-each ratio has its target. Those that need HAM10000 find it as their own descriptions say, and are left out where
-it is absent. The figures of docs/results/benchmarks come from the benchmarks' own commands, which take longer.
+each ratio has its target. Those that need HAM10000 find it as their own descriptions say, and are left out
+where it is absent. The figures of docs/results/benchmarks come from the benchmarks' own commands, which take
+longer.
 """
 
 from __future__ import annotations

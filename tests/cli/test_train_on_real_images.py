@@ -2,6 +2,11 @@
 
 import csv
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -52,3 +57,43 @@ def test_real_weights_on_real_images_end_with_a_model(cli, shared, some_images, 
     probabilities = run.predict([{"image": path, "age": 50, "sex": "male"} for path in images])
     assert probabilities.shape == (3, 7)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_from_the_whole_folder_to_answers_of_a_server(cli, ham10000, tmp_path):
+    # The command of the README's first lines, kept to a few steps.
+    result = cli(
+        *("train", "nasnetmobile", "--data", ham10000, "--epochs", "1", "--name", "real"),
+        *("--set", "training.steps_per_epoch=3", "--out", tmp_path / "runs"),
+        timeout=1200,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "8,011 train, 1,002 validation, 1,002 test cases" in result.stderr
+    assert "nasnetmobile" in cli("list").stdout
+    exported = cli("export", tmp_path / "runs" / "real", "--to", tmp_path / "exports", timeout=600)
+    assert exported.returncode == 0, exported.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "skinzoo", "serve", str(tmp_path / "exports"), "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    )
+    try:
+        images = sorted((ham10000 / "HAM10000_images_part_1").glob("*.jpg"))[:20]
+        answered = cli(
+            *("predict", *images, "--server", f"127.0.0.1:{port}", "--wait", "300"),
+            *("--age", "55", "--sex", "female", "--localization", "back", "--format", "jsonl"),
+            timeout=600,
+        )
+        assert answered.returncode == 0, answered.stderr
+        rows = [json.loads(line) for line in answered.stdout.splitlines()]
+        assert [row["id"] for row in rows] == list(map(str, images))
+        assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4) for row in rows)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+    assert server.returncode == 0
