@@ -32,6 +32,7 @@ COMMAND_MODULES = (
     "explain",
     "export",
     "serve",
+    "promote",
     "profile",
     "compare",
     "results",
