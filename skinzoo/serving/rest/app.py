@@ -9,6 +9,7 @@ from typing import Any
 from skinzoo.extras import require
 from skinzoo.serving.models import Models
 from skinzoo.serving.observing import Call
+from skinzoo.serving.rest.admission import RestAdmission
 from skinzoo.serving.rest.answer import Answer, answer
 from skinzoo.serving.rest.observing import KEY, Observing
 from skinzoo.serving.rest.options import RestOptions
@@ -16,11 +17,10 @@ from skinzoo.serving.servable import deadline_exceeded
 
 
 def middleware(options: RestOptions) -> list[Any]:
-    """Return the starlette middleware around every request, the outermost first.
+    """Return the starlette middleware around every request, the outermost first."""
+    from starlette.middleware import Middleware
 
-    Tokens and limits belong here.
-    """
-    return []
+    return [Middleware(RestAdmission, options=options)]
 
 
 def make_app(models: Models, options: RestOptions, threads: Executor) -> Any:

@@ -19,9 +19,9 @@ _LOOK = 0.01
 
 
 def uvicorn_config(app: Any, options: RestOptions) -> Any:
-    """Return how uvicorn serves the application; what TLS needs belongs here."""
+    """Return how uvicorn serves the application."""
     uvicorn = require("uvicorn", extra="rest", purpose="--rest-api-port")
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,
         # The server's own logging holds no paths and no addresses of clients.
         log_config=None,
@@ -31,6 +31,11 @@ def uvicorn_config(app: Any, options: RestOptions) -> Any:
         backlog=_BACKLOG,
         server_header=False,
     )
+    if options.protection.tls is not None:
+        # uvicorn itself reads keys from files alone.
+        config.load()
+        config.ssl = options.protection.tls.context()
+    return config
 
 
 class RestServer:
