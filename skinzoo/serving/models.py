@@ -226,7 +226,11 @@ class Models:
                 )
             )
         for version in wanted:
-            if self._is_to_load(model.versions.get(version), on_disk[version], anew=anew):
+            known = model.versions.get(version)
+            if known is not None and known.state is State.AVAILABLE and known.path == on_disk[version]:
+                # It is what is wanted, whatever became of another folder with its number.
+                known.error = None
+            if self._is_to_load(known, on_disk[version], anew=anew):
                 self._load(source.name, model, version, on_disk[version], anew=anew)
             error = model.versions[version].error
             failures += [error] if error is not None and anew else []
@@ -237,7 +241,9 @@ class Models:
         return failures
 
     def _is_to_load(self, known: Version | None, path: Path, *, anew: bool) -> bool:
-        if known is None or known.path != path:
+        if known is None:
+            return True
+        if known.path != path and (anew or known.state is not State.AVAILABLE or known.error is None):
             return True
         if known.state is State.AVAILABLE:
             return False
@@ -247,14 +253,15 @@ class Models:
 
     def _load(self, name: str, model: Model, version: int, path: Path, *, anew: bool) -> None:
         before = model.versions.get(version)
-        if before is not None and before.servable is not None:
-            self._unload(name, [version])
+        # The same number from another folder: what answers goes on meanwhile.
+        old = before.servable if before is not None else None
         stamp = stamp_of(path)
         counts = before is not None and not anew and before.stamp == stamp and before.path == path
         entry = Version(path, State.LOADING, stamp=stamp, tries=before.tries if before and counts else 0)
         entry.tries += 1
-        with self._lock:
-            model.versions[version] = entry
+        if old is None:
+            with self._lock:
+                model.versions[version] = entry
         _LOG.info("Loading %s version %s from %s", name, version, path)
         try:
             servable = load(name, version, path, self._options)
@@ -265,12 +272,18 @@ class Models:
             failure.__cause__ = failure.__context__ = None
             failure = failure.with_traceback(None)
             with self._lock:
-                entry.failed(failure, self._retries)
+                if before is not None and old is not None:
+                    before.error = failure
+                else:
+                    entry.failed(failure, self._retries)
             again = f"; again in {self._retries.pause:g} s" if entry.again_at is not None else ""
             _LOG.error("Loading %s version %s failed%s: %s", name, version, again, failure)
         else:
             with self._lock:
                 entry.servable, entry.state = servable, State.AVAILABLE
+                model.versions[version] = entry
+            if old is not None:
+                old.close()
             self._loaded(servable)
             self._changed()
 

@@ -17,7 +17,7 @@ from skinzoo.serving.watching import Watcher, Watching
 
 GRACE = 10.0
 """Seconds that calls under way have to end when the server stops, unless told otherwise."""
-_CLOSING = 5.0
+_CLOSING = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
