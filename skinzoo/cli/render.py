@@ -51,7 +51,11 @@ def notices_to(log: logging.Logger | None) -> None:
 
 def error(failure: SkinzooError) -> None:
     """Print an expected failure as one line on stderr."""
-    notice(f"Error: {' '.join(str(failure).split())}")
+    text = f"Error: {' '.join(str(failure).split())}"
+    if _log is not None:
+        _log.error("%s", text)
+    else:
+        notice(text)
 
 
 def json_document(value: Any) -> None:
