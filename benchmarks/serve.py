@@ -12,7 +12,8 @@ it, the server as `skinzoo serve` starts it, and one that calls the server, on p
 * First request after ready, against that median: at most 2.
 * Most memory that each process took.
 
-Two more parts, `--part overload` and `--part soak`, are described in serve_load.py.
+Two more parts, `--part overload` and `--part soak`, are described in serve_load.py, and
+`--part engines` and `--part peers` in serve_compare.py.
 
 Callers share the processor with the server, so their processor time is given beside. The table is printed and
 written to docs/results/benchmarks/serve.json.
@@ -38,7 +39,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 BATCH = CALLERS = 32
 WIDTH, HEIGHT = 600, 450
-PACKAGES = ("skinzoo", "tensorflow", "grpcio", "protobuf", "numpy")
+PACKAGES = (
+    "skinzoo", "tensorflow", "openvino", "grpcio", "protobuf", "numpy", "bentoml", "litserve", "ray"
+)  # fmt: skip
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 
 
@@ -291,7 +294,7 @@ def loaded(export: Path, part: str, seconds: float, minutes: float, options: lis
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("export", type=Path, nargs="?", help="version folder of an export")
-    parser.add_argument("--part", choices=("cost", "overload", "soak"), default="cost")
+    parser.add_argument("--part", choices=("cost", "overload", "soak", "engines", "peers"), default="cost")
     parser.add_argument("--minutes", type=float, default=30.0, help="of --part soak")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of throughput")
@@ -313,6 +316,12 @@ def main() -> None:
         if arguments.part == "cost":
             results = measure(
                 arguments.export, arguments.rounds, arguments.seconds, arguments.calls, arguments.option
+            )
+        elif arguments.part in ("engines", "peers"):
+            from serve_compare import compare
+
+            results = compare(
+                arguments.export, arguments.part, arguments.rounds, arguments.seconds, arguments.option
             )
         else:
             results = loaded(

@@ -199,6 +199,38 @@ def benchmarks(folder: Path = BENCHMARKS) -> str:
     return table(["what", "measured", "target", "command", "load at start"], rows)
 
 
+def sizing() -> str:
+    """Return what a core serves, and what a million images a day need."""
+    rows = []
+    for path in sorted(BENCHMARKS.glob("serve*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        measured = found["results"]
+        # Parts of the benchmark that measure something else.
+        if "images_per_second_served" not in measured:
+            continue
+        # What the server's processor time allows, whoever else is on the machine.
+        by_core = 1000 / measured["cpu_ms_per_image_server"]
+        cores = 1e6 / SECONDS_A_DAY / BUSY / by_core
+        rows.append(
+            [
+                f"`{measured['model']}`",
+                f"{measured['images_per_second_served']:.0f} on {found['hardware']['cores']} cores",
+                f"{measured['cpu_ms_per_image_server']:.1f} ms",
+                f"{by_core:.0f}",
+                f"{measured['latency_ms_served']:.0f} ms",
+                f"{measured['peak_memory']['server_mib']:,} MiB",
+                f"{by_core * SECONDS_A_DAY / 1e6:.1f} million",
+                f"{cores:.2f}",
+            ]
+        )
+    heads = [
+        "model", "images a second, 32 callers", "processor time an image", "images a second and core",
+        "a lone caller waits", "most memory", "images a day and core, always busy",
+        f"cores for a million a day, {BUSY:.0%} busy",
+    ]  # fmt: skip
+    return table(heads, rows)
+
+
 def by_variant(found: dict[str, Any], key: str) -> str:
     """Return a figure of each variant."""
     return ", ".join(
@@ -247,6 +279,10 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
+
+SECONDS_A_DAY = 86_400
+BUSY = 0.6
+"""Part of its time that a server is busy, as the autoscaler in `serving/` keeps it."""
 
 # File, what it says, target, and how it is read from the file's results.
 RATIOS: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
@@ -327,6 +363,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "formats": formats,
     "masks": masks,
     "benchmarks": benchmarks,
+    "sizing": sizing,
     "cli": cli,
 }
 
