@@ -258,7 +258,8 @@ BAD = {
     "half of a surrogate": ("POST", TYPED, b'{"inputs": {"file_bytes": ["\\ud800"]}}', 400, "Missing named"),
     "lists in lists": ("POST", PREDICT, b'{"instances": ' + b"[" * 200_000, 400, "JSON Parse error"),
     "nested as deep as Python reads": (
-        "POST", PREDICT, b'{"instances": ' + b"[" * 900 + b"1" + b"]" * 900 + b"}", 400, "",
+        "POST", PREDICT, b'{"instances": ' + b"[" * 900 + b"1" + b"]" * 900 + b"}", 400,
+        "Encountered list at unexpected level: 32",
     ),
     "a number of many digits": (
         "POST", PREDICT, b'{"instances": [' + b"9" * 5000 + b"]}", 400, "JSON Parse error"

@@ -16,6 +16,8 @@ from skinzoo.serving.rest.documents import is_base64, malformed, shown, to_bytes
 from skinzoo.serving.status import RpcError, invalid_argument
 
 _INSTANCES, _INPUTS = "instances", "inputs"
+# Below NumPy's limit.
+_MOST_DIMENSIONS = 32
 
 
 class Format(Enum):
@@ -163,6 +165,10 @@ def _shape(value: Any) -> tuple[int, ...]:
         if not value:
             break
         value = value[0]
+    if len(shape) > _MOST_DIMENSIONS:
+        raise invalid_argument(
+            f"Encountered list at unexpected level: {_MOST_DIMENSIONS} expected < {_MOST_DIMENSIONS}"
+        )
     return tuple(shape)
 
 
