@@ -5,8 +5,8 @@ engines: `skinzoo serve` with TensorFlow, with OpenVINO in float32 and in bfloat
     python benchmarks/serve.py EXPORT --part engines
 
 peers: BentoML, LitServe and Ray Serve (extra `bench`) answer `serving_default` of the same SavedModel with
-their own batching, up to 32 images; skinzoo answers over gRPC and over REST. A peer gets the file itself as the
-body over HTTP, its cheapest way, and answers a JSON list; skinzoo's REST is asked with base64 in JSON.
+their own batching, up to 32 images; skinzoo answers over gRPC and over REST. A peer gets the file itself as
+the body over HTTP, its cheapest way, and answers a JSON list; skinzoo's REST gets base64 in JSON.
 
     python benchmarks/serve.py EXPORT --part peers
 
