@@ -136,7 +136,7 @@ def _meaning(code: grpc.StatusCode, details: str, server: str, timeout: float) -
     if code in _AWAY:
         return (
             f"The server '{server}' must be available. Received: {details}.",
-            "Check host and port, or start a server with: skinzoo serve",
+            "Check host and port, and --ca where the server has TLS; or start one with: skinzoo serve",
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return (
