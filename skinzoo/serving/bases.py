@@ -26,6 +26,10 @@ class Bases:
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = [_real(folder) for folder in folders]
 
+    def add(self, folders: Iterable[Path]) -> None:
+        """Allow further folders."""
+        self._folders += [_real(folder) for folder in folders]
+
     def check(self, sources: Sequence[ModelSource]) -> None:
         """Check models that a remote caller asks for.
 

@@ -48,6 +48,7 @@ class Models:
         self._sources: tuple[ModelSource, ...] = ()
         self._sightings = Sightings()
         self._changed: Callable[[], None] = lambda: None
+        self._closing = False
         self.closed = False
         """Whether `close` has unloaded everything."""
         self._models: dict[str, Model] = {}
@@ -129,7 +130,7 @@ class Models:
         """
         with self._changing:
             found: list[SkinzooError] = []
-            for source in self._sources:
+            for source in () if self._closing else self._sources:
                 found += self._bring_in_line(source, self._seen(source, new), anew=False)
             self._sightings.looked()
         return found
@@ -173,6 +174,7 @@ class Models:
         Returns:
             Whether everything is unloaded; if not, threads are still busy.
         """
+        self._closing = True
         if self._changing.acquire(timeout=-1 if timeout is None else timeout):
             try:
                 for name, model in self._models.items():

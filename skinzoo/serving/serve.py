@@ -75,8 +75,14 @@ def serving(
     models = Models(
         options=replace(request.load, limits=protection.limits), loaded=available, retries=watching.retries
     )
-    watcher = Watcher(models, watching, request.sources)
     bases = Bases([*request.bases, *(source.base_path for source in request.sources)])
+    watcher = Watcher(
+        models,
+        watching,
+        request.sources,
+        # What the operator's file names, a reload request may name too.
+        taken=lambda sources: bases.add(source.base_path for source in sources),
+    )
     # Before models are loaded, which takes long where the port is not to be had.
     server = Server(models, replace(request.server, protection=replace(protection, bases=bases)))
     try:

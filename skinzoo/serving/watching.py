@@ -46,15 +46,24 @@ class Watcher:
         models: What is served.
         watching: What is looked at.
         sources: What is served at the start.
+        taken: Called with the models of a changed configuration file before they are loaded.
     """
 
-    def __init__(self, models: Models, watching: Watching, sources: Sequence[ModelSource] = ()) -> None:
+    def __init__(
+        self,
+        models: Models,
+        watching: Watching,
+        sources: Sequence[ModelSource] = (),
+        *,
+        taken: Callable[[Sequence[ModelSource]], None] = lambda _: None,
+    ) -> None:
         self._models = models
         self._watching = watching
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="versions", daemon=True)
         self._complaints: set[str] = set()
         self._broken = ""
+        self._taken = taken
         self._file = _File(watching.config_file, sources) if watching.config_file is not None else None
 
     def start(self) -> None:
@@ -69,7 +78,7 @@ class Watcher:
         assert self._file is not None
         try:
             # Read while nothing else changes models, so that an older text never undoes a newer request.
-            self._models.apply(self._file.changed)
+            self._models.apply(self._changed)
             _LOG.info("The models of %s are served", self._file.path)
         except _UnchangedError:
             return
@@ -79,6 +88,12 @@ class Watcher:
             self._broken = str(error)
         else:
             self._broken = ""
+
+    def _changed(self) -> Sequence[ModelSource]:
+        assert self._file is not None
+        sources = self._file.changed()
+        self._taken(sources)
+        return sources
 
     def _look_at_folders(self) -> None:
         found = {str(one) for one in self._models.refresh()}

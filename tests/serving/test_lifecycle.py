@@ -8,9 +8,11 @@ import grpc
 import numpy as np
 import pytest
 from calls import predict, spec
+from google.protobuf import text_format
 from grpc_health.v1 import health_pb2
 from living import callers, drop, living
 from saved_models import save_halves, save_odd
+from tensorflow_serving.apis import model_management_pb2
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -142,6 +144,10 @@ def test_a_configuration_that_changes(base, saved, tmp_path):
         drop(saved[2], elsewhere, 2)
         file.write_text(config_of(elsewhere, [2], {"stable": 2}))
         server.until(lambda: server.offset(label="stable") == 3.0)
+        # A reload request may name the folder that the file named.
+        request = model_management_pb2.ReloadConfigRequest()
+        text_format.Parse(file.read_text(), request.config)
+        assert server.stubs.call("HandleReloadConfigRequest", request).status.error_code == 0
         file.write_text(config_of(base, [2], {"stable": 2}))
         server.until(lambda: server.offset(label="stable") == 2.0)
         # No model at all is a configuration too.
