@@ -19,26 +19,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 SECONDS = 300
 
 
-class Living:
-    """A running `skinzoo serve`."""
+class Asked:
+    """A server that questions are put to.
 
-    def __init__(self, process, lines):
-        self.process = process
-        self._lines = lines
+    Args:
+        address: Where it listens.
+    """
+
+    def __init__(self, address):
+        self.address = address
+        self.stubs = Stubs(address)
         self.said = []
-        found = re.match(r"Ready: gRPC on (127\.0\.0\.1:\d+)", self.wait_for("Ready: gRPC on "))
-        self.address = found[1]
-        self.stubs = Stubs(self.address)
-
-    def wait_for(self, phrase):
-        """Return the next line with a phrase."""
-        until = time.monotonic() + SECONDS
-        while True:
-            line = self._lines.get(timeout=max(0.1, until - time.monotonic()))
-            assert line is not None, "".join(self.said)
-            self.said.append(line)
-            if phrase in line:
-                return line
 
     def states(self, name, version=None):
         """Return version to state and error text, as GetModelStatus tells them."""
@@ -60,6 +51,34 @@ class Living:
     def offset(self, **choice):
         """Return which of the `Halves` answers."""
         return float(self.stubs.run(spec("m", **choice), {"x": np.float32([0])})["y"][0])
+
+
+class Living(Asked):
+    """A running `skinzoo serve`.
+
+    Args:
+        process: The process.
+        lines: A queue of what it says.
+    """
+
+    def __init__(self, process, lines):
+        self.process = process
+        self._lines = lines
+        self.said = []
+        found = re.match(r"Ready: gRPC on (127\.0\.0\.1:\d+)", self.wait_for("Ready: gRPC on "))
+        said = self.said
+        super().__init__(found[1])
+        self.said = said
+
+    def wait_for(self, phrase):
+        """Return the next line with a phrase."""
+        until = time.monotonic() + SECONDS
+        while True:
+            line = self._lines.get(timeout=max(0.1, until - time.monotonic()))
+            assert line is not None, "".join(self.said)
+            self.said.append(line)
+            if phrase in line:
+                return line
 
     def sizes(self):
         """Return the process's threads, and its resident memory in MiB."""

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from contextlib import contextmanager
 
 import grpc
 import numpy as np
@@ -10,9 +11,17 @@ import pytest
 from calls import predict, spec
 from google.protobuf import text_format
 from grpc_health.v1 import health_pb2
-from living import callers, drop, living
+from living import Asked, callers, drop, living
 from saved_models import save_halves, save_odd
 from tensorflow_serving.apis import model_management_pb2
+from typer.testing import CliRunner
+
+from skinzoo.cli import app
+from skinzoo.serving.config import read_config
+from skinzoo.serving.folders import find_models
+from skinzoo.serving.serve import ServeRequest, serving
+from skinzoo.serving.server import ServerOptions
+from skinzoo.serving.watching import Watching
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -159,8 +168,17 @@ def test_a_configuration_that_changes(base, saved, tmp_path):
         assert server.offset() == 2.0
 
 
-def test_folders_that_are_never_looked_at(base, tmp_path):
-    with living(base, "--file-system-poll-wait-seconds", "-1", home=tmp_path) as server:
+@contextmanager
+def nearby(base, **how):
+    """A server in this process, which is ready sooner."""
+    sources = read_config(base) if base.is_file() else find_models([base])
+    request = ServeRequest(sources=sources, server=ServerOptions(port=0), **how)
+    with serving(request) as (server, _):
+        yield Asked(server.address)
+
+
+def test_folders_that_are_never_looked_at(base):
+    with nearby(base, watching=Watching(folders=-1)) as server:
         assert server.health() == NOT_SERVING
         assert server.stubs.failure("Predict", predict(spec("m"), X))[0] is grpc.StatusCode.NOT_FOUND
 
@@ -196,39 +214,45 @@ def test_calls_that_were_taken_are_answered_before_the_end(odd, tmp_path):
         assert server.process.wait(timeout=60) == 0
 
 
-def test_calls_that_take_too_long_are_cut_off_and_a_second_signal_ends_it_all(odd, tmp_path):
-    for options, signals, code, phrase in (
-        (["--drain-seconds=0.2"], 1, 0, "Stopped; calls under way were cut off."),
-        (["--drain-seconds=300"], 2, 130, "Stopped before every call was answered."),
-    ):
-        with living(odd, *options, home=tmp_path) as server:
-            pending = asked(server, 120)
+@pytest.mark.parametrize(
+    ("seconds", "signals", "code", "phrase"),
+    [
+        pytest.param(0.2, 1, 0, "Stopped; calls under way were cut off.", marks=pytest.mark.slow, id="time"),
+        pytest.param(300, 2, 130, "Stopped before every call was answered.", id="second signal"),
+    ],
+)
+def test_calls_that_are_cut_off(odd, tmp_path, seconds, signals, code, phrase):
+    with living(odd, f"--drain-seconds={seconds}", home=tmp_path) as server:
+        pending = asked(server, 120)
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("Stopping")
+        if signals == 2:
             server.process.send_signal(signal.SIGTERM)
-            server.wait_for("Stopping")
-            if signals == 2:
-                server.process.send_signal(signal.SIGTERM)
-            server.wait_for(phrase)
-            assert server.process.wait(timeout=60) == code
-            codes = {one.exception(timeout=60).code() for one in pending if one.exception(timeout=60)}
-            assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-            assert codes
+        server.wait_for(phrase)
+        assert server.process.wait(timeout=60) == code
+        codes = {one.exception(timeout=60).code() for one in pending if one.exception(timeout=60)}
+        assert codes
+        assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
-def test_promote_and_rollback_under_load(base, saved, tmp_path, cli):
+def test_promote_and_rollback_under_load(base, saved, tmp_path):
     file = tmp_path / "models.config"
     file.write_text("# Ours.\n" + config_of(base, [1], {"stable": 1}))
     drop(saved[1], base, 2)
-    options = (f"--model_config_file={file}", "--file_system_poll_wait_seconds=0")
-    with living(*options, home=tmp_path) as server:
+
+    def cli(*arguments):
+        return CliRunner().invoke(app, [str(one) for one in arguments])
+
+    with nearby(file) as server:
         told = ("--model-config-file", file, "--server", server.address)
         with callers(server.address, 8, spec("m", label="stable"), X) as (versions, failures):
             server.until(lambda: versions)
             done = cli("promote", "m", 2, *told)
-            assert (done.returncode, done.stdout) == (0, "'stable' of m stands for version 2, before 1.\n")
+            assert (done.exit_code, done.stdout) == (0, "'stable' of m stands for version 2, before 1.\n")
             assert ["Step 1" in done.stderr, "Step 2" in done.stderr] == [True, True]
             server.until(lambda: 2 in versions)
             done = cli("rollback", "m", *told)
-            assert (done.returncode, done.stdout) == (0, "'stable' of m stands for version 1, before 2.\n")
+            assert (done.exit_code, done.stdout) == (0, "'stable' of m stands for version 1, before 2.\n")
             seen = len(versions)
             server.until(lambda: len(versions) > seen + 20)
             assert versions[-1] == 1
@@ -237,7 +261,7 @@ def test_promote_and_rollback_under_load(base, saved, tmp_path, cli):
             (base / "3").mkdir()
             (base / "3" / "saved_model.pb").write_bytes(b"\x00damaged")
             done = cli("promote", "m", 3, *told)
-            assert (done.returncode, "must be a SavedModel" in done.stderr) == (6, True), done.stderr
+            assert (done.exit_code, "must be a SavedModel" in done.stderr) == (6, True), done.stderr
             assert "put back" in done.stderr
             assert file.read_text() == before
             assert server.offset(label="stable") == 1.0
