@@ -32,7 +32,7 @@ class Classifier:
     network = bentoml.depends(Network)
 
     @bentoml.api(route="/classify")
-    async def classify(self, ctx: bentoml.Context, image: Path) -> list[float]:
+    async def classify(self, image: Path, /) -> list[float]:
         """Classify an image, which is the body."""
         found = await self.network.to_async.classify_batch([image.read_bytes()])
         return found[0]

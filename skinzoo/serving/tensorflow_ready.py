@@ -166,4 +166,5 @@ def _name_in_certificate(connection: socket.socket, tls: Tls) -> str | None:
         context.load_cert_chain(pair)
     with context.wrap_socket(connection) as secured:
         found = secured.getpeercert() or {}
-    return next((str(value) for kind, value in found.get("subjectAltName", ()) if kind == "DNS"), None)
+    alternatives: list[tuple[str, str]] = list(found.get("subjectAltName", ()))  # type: ignore[arg-type]
+    return next((value for kind, value in alternatives if kind == "DNS"), None)
