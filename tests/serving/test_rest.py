@@ -283,6 +283,9 @@ BAD = {
     "rows of several inputs without names": (
         "POST", TYPED, {"instances": ["a"]}, 400, "instances is a plain list, but expecting"
     ),
+    "bytes of several inputs without names": (
+        "POST", TYPED, {"instances": [{"b64": "AAAA"}]}, 400, "instances is a plain list, but expecting"
+    ),
     "columns of several inputs without names": (
         "POST", TYPED, {"inputs": ["a"]}, 400, "inputs is a plain value/list, but expecting an object"
     ),

@@ -79,12 +79,12 @@ def _of_columns(given: Any, types: Mapping[str, tf.DType], optional: set[str]) -
 
 
 def _of_rows(rows: list[Any], types: Mapping[str, tf.DType], optional: set[str]) -> dict[str, np.ndarray]:
-    if not isinstance(rows[0], dict) and len(types) > 1:
+    named = _is_object(rows[0])
+    if not named and len(types) > 1:
         raise invalid_argument(
             "instances is a plain list, but expecting list of objects as multiple input tensors required "
             "as per tensorinfo_map"
         )
-    named = _is_object(rows[0])
     # All rows have what the first one has.
     names = set(types) if not named else {name for name in types if name in rows[0] or name not in optional}
     columns = {name: _Column(types[name]) for name in names}
