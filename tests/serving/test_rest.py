@@ -255,7 +255,9 @@ BAD = {
     "no JSON": ("POST", PREDICT, b"{'instances': [1]}", 400, "JSON Parse error"),
     "half of a JSON": ("POST", PREDICT, b'{"instances": [1', 400, "JSON Parse error"),
     "no UTF-8": ("POST", PREDICT, b'{"instances": ["\xff"]}', 400, "JSON Parse error"),
-    "half of a surrogate": ("POST", TYPED, b'{"inputs": {"file_bytes": ["\\ud800"]}}', 400, "Missing named"),
+    "half of a surrogate": (
+        "POST", f"{HALVES}:regress", b'{"examples": [{"x": "\\ud800"}]}', 400, "no text that UTF-8 can spell"
+    ),
     "lists in lists": ("POST", PREDICT, b'{"instances": ' + b"[" * 200_000, 400, "JSON Parse error"),
     "nested as deep as Python reads": (
         "POST", PREDICT, b'{"instances": ' + b"[" * 900 + b"1" + b"]" * 900 + b"}", 400,

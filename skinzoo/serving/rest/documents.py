@@ -62,7 +62,7 @@ def to_bytes(value: Any) -> bytes:
         try:
             return value.encode()
         except UnicodeEncodeError as error:
-            raise malformed(value, "is not a text that UTF-8 can spell") from error
+            raise malformed(value, "is no text that UTF-8 can spell") from error
     if not is_base64(value):
         raise malformed(value, "not formatted correctly for base64 data")
     text = value[_BASE64]
