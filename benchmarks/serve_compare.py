@@ -6,7 +6,7 @@ engines: `skinzoo serve` with TensorFlow, with OpenVINO in float32 and in bfloat
 
 peers: BentoML, LitServe and Ray Serve (extra `bench`) answer `serving_default` of the same SavedModel with
 their own batching, up to 32 images; skinzoo answers over gRPC and over REST. A peer gets the file itself as
-the body over HTTP, its cheapest way, and answers a JSON list; skinzoo's REST gets base64 in JSON.
+the body over HTTP, LitServe base64 in JSON as skinzoo's REST does, since it takes no other body.
 
     python benchmarks/serve.py EXPORT --part peers
 
@@ -45,7 +45,7 @@ class Contender:
 
     Args:
         name: Its name in the results.
-        protocol: `grpc`, `rest` or `body`.
+        protocol: `grpc`, `rest`, `body` or `json`.
         options: For `skinzoo serve`; unused for a peer.
         peer: File of a peer in benchmarks/peers; empty for skinzoo.
         module: What must be installed.
@@ -71,7 +71,7 @@ ALL_PEERS = (
     Contender("skinzoo grpc"),
     Contender("skinzoo rest", "rest"),
     Contender("bentoml", "body", peer="bento_service.py", module="bentoml"),
-    Contender("litserve", "body", peer="lit_server.py", module="litserve"),
+    Contender("litserve", "json", peer="lit_server.py", module="litserve"),
     Contender("ray serve", "body", peer="ray_app.py", module="ray"),
 )
 
@@ -152,14 +152,16 @@ def _write_payloads(folder: Path, model: str) -> None:
     from serve import _request, photographs
 
     for number, image in enumerate(photographs()):
+        encoded = base64.b64encode(image).decode()
         instance = {
-            "image_bytes": {"b64": base64.b64encode(image).decode()},
+            "image_bytes": {"b64": encoded},
             "age": 50.0,
             "sex": "female",
             "localization": "back",
         }
         rows = {
             "body": image,
+            "json": json.dumps({"image": encoded}).encode(),
             "grpc": _request(model, image),
             "rest": json.dumps({"instances": [instance]}).encode(),
         }
@@ -181,6 +183,7 @@ def started(one: Contender, export: Path, options: list[str], payloads: Path) ->
         "grpc": address,
         "rest": f"http://{address}/v1/models/{export.resolve().parent.name}:predict",
         "body": f"http://{address}/classify",
+        "json": f"http://{address}/classify",
     }[one.protocol]
     begin = time.perf_counter()
     process = subprocess.Popen(
@@ -273,7 +276,7 @@ async def _ask(protocol: str, url: str, callers: Callers) -> dict[str, Any]:
             return await callers.ask(lambda payload: method(payload, timeout=300))
     import aiohttp
 
-    kind = "application/json" if protocol == "rest" else "image/jpeg"
+    kind = "image/jpeg" if protocol == "body" else "application/json"
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, headers={"Content-Type": kind}) as session:
 
