@@ -11,7 +11,19 @@ from skinzoo.registry import registry
 # Low to high: a module imports from its own layer and from lower ones. A new module gets a place here.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"specs", "errors", "vocabulary", "extras", "addresses", "home", "files", "ordered", "pages", "quiet", "v1"}
+        {
+            "specs",
+            "errors",
+            "vocabulary",
+            "extras",
+            "addresses",
+            "home",
+            "files",
+            "ordered",
+            "pages",
+            "quiet",
+            "v1",
+        }
     ),
     frozenset({"registry", "config", "settings", "plugins", "hookspecs", "variants", "published"}),
     frozenset({"model", "data"}),
