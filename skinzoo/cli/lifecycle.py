@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _MICROS = 1_000_000
+_LOOK = 0.2
 
 FolderPoll = Annotated[
     float,
@@ -66,23 +67,26 @@ def watching(
 
 def until_stopped(server: Server, lame_duck: float) -> None:
     """Return when SIGINT or SIGTERM comes and `lame_duck` seconds are over; a second one ends the process."""
-    stop = threading.Event()
+    signals: list[int] = []
 
     def asked(number: int, frame: Any) -> None:
-        if stop.is_set():
+        if signals:
             # Not by an exception: threads that compute would be waited for.
             os.write(2, b"Stopped before every call was answered.\n")
             os._exit(INTERRUPTED)
-        stop.set()
+        signals.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked)
     rest = f", REST on {server.rest.address}" if server.rest is not None else ""
     render.notice(f"Ready: gRPC on {server.address}{rest}. Stop with Ctrl-C.")
-    stop.wait()
+    # In short sleeps: a signal that the system gives to another thread does not end a wait of this one, and an
+    # event could be set by the handler while its own lock is held here.
+    while not signals:
+        time.sleep(_LOOK)
     server.leave()
     render.notice("Stopping when the calls under way are answered; once more stops now.")
-    threading.Event().wait(lame_duck)
+    time.sleep(lame_duck)
 
 
 def end(*, idle: bool) -> None:
