@@ -80,8 +80,8 @@ def until_stopped(server: Server, lame_duck: float) -> None:
         signal.signal(number, asked)
     rest = f", REST on {server.rest.address}" if server.rest is not None else ""
     render.notice(f"Ready: gRPC on {server.address}{rest}. Stop with Ctrl-C.")
-    # In short sleeps: a signal that the system gives to another thread does not end a wait of this one, and an
-    # event could be set by the handler while its own lock is held here.
+    # In short sleeps: a signal that the system gives to another thread does not end a wait of this one, and
+    # an event could be set by the handler while its own lock is held here.
     while not signals:
         time.sleep(_LOOK)
     server.leave()

@@ -1,7 +1,7 @@
 """Our own server under the name `tensorflow_model_server`, for tests of what starts that one.
 
-It takes the flags of TensorFlow Serving and no others, and refuses them in the way of the real one: with a list
-of those that there are, and exit code 255.
+It takes the flags of TensorFlow Serving and no others, and refuses them in the way of the real one: with a
+list of those that there are, and exit code 255.
 """
 
 import stat
