@@ -48,8 +48,8 @@ def test_cases(demo: Demo) -> list[dict[str, Any]]:
     split = Split.load(demo.folder / RUNS / RUN / "split.json")
     table = read_dataset(demo.folder / SAMPLE)
     test = table[table["image_id"].map(split.assignment) == "test"]
-    # One of each class first.
-    chosen = test.iloc[test["label"].duplicated().argsort(kind="stable")].head(CASES)
+    # The classes in turn.
+    chosen = test.iloc[test.groupby("label").cumcount().argsort(kind="stable")].head(CASES)
     return [dict(zip(map(str, chosen.columns), row, strict=True)) for row in chosen.itertuples(index=False)]
 
 
