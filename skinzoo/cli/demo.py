@@ -20,13 +20,15 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     to: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for all that is made.")] = DEFAULT,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the training.", min=1)] = None,
+    images: Annotated[int | None, typer.Option(help="Images that are drawn.", min=100)] = None,
 ) -> None:
     """Draw data, audit, train, evaluate, explain, export, serve and classify: nothing is downloaded."""
     from skinzoo.demo import Demo, Step
     from skinzoo.demo.page import abstains, answered
     from skinzoo.export.names import PREDICTED_CLASS
 
-    made = Demo(to) if epochs is None else Demo(to, epochs=epochs)
+    given = {"epochs": epochs, "images": images}
+    made = Demo(to, **{name: number for name, number in given.items() if number is not None})
     total = len(made.steps())
 
     def announce(number: int, step: Step) -> None:

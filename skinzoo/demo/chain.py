@@ -57,12 +57,13 @@ class Demo:
     Args:
         folder: A folder that does not exist or is empty.
         epochs: Epochs of the training.
+        images: Images that are drawn.
 
     Raises:
         UsageError: The folder holds something.
     """
 
-    def __init__(self, folder: Path, *, epochs: int = EPOCHS) -> None:
+    def __init__(self, folder: Path, *, epochs: int = EPOCHS, images: int = IMAGES) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
                 f"The folder of the demo must be new or empty. Received: '{folder}'.",
@@ -70,6 +71,7 @@ class Demo:
             )
         self.folder = folder
         self.epochs = epochs
+        self.images = images
         self.port = _free_port()
 
     @property
@@ -81,7 +83,7 @@ class Demo:
         """Return the commands in order."""
         data, run, address = self._path(SAMPLE), self._path(f"{RUNS}/{RUN}"), f"127.0.0.1:{self.port}"
         return (
-            Step("Draw a dataset", ("data", "sample", "--to", data, "--images", str(IMAGES))),
+            Step("Draw a dataset", ("data", "sample", "--to", data, "--images", str(self.images))),
             # The sample has duplicates drawn into it, which an audit is there to find.
             Step("Look for leaks and damage", ("data", "audit", data), may_end_with=(0, 3)),
             Step("Describe it on one page", ("data", "report", data, "--to", self._path(DATA_REPORT))),

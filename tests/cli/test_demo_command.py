@@ -15,7 +15,16 @@ def demo(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("demo") / "out"
     done = subprocess.run(
-        [Path(sys.executable).with_name("skinzoo"), "demo", "--to", str(folder), "--epochs", "2"],
+        [
+            Path(sys.executable).with_name("skinzoo"),
+            "demo",
+            "--to",
+            str(folder),
+            "--epochs",
+            "2",
+            "--images",
+            "200",
+        ],
         capture_output=True,
         text=True,
         env={**os.environ, "COLUMNS": "100"},

@@ -15,10 +15,9 @@ from skinzoo.testing import (
     fresh_session,
 )
 
-# One of each family, the small ones; every other one is slow.
+# One of each family, the small ones; every other one is slow. ConvNeXt has its turn in ROUND_TRIPS.
 QUICK = {
     "cnn",
-    "convnexttiny",
     "densenet201",
     "efficientnetb0",
     "efficientnetv2b0",
