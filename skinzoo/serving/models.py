@@ -195,10 +195,15 @@ class Models:
         chosen = max(available, default=None) if version is None else version
         if chosen not in available:
             which = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            raise not_found(f"Servable not found for request: {which}")
+            there = ", ".join(map(str, sorted(available))) if available else ", ".join(self._served())
+            what = "versions" if available else "models"
+            raise not_found(f"Servable not found for request: {which}; {what} here: {there or 'none'}")
         servable = model.versions[chosen].servable
         assert servable is not None
         return servable
+
+    def _served(self) -> list[str]:
+        return sorted(name for name, model in list(self._models.items()) if model.available())
 
     def _seen(self, source: ModelSource, new: bool) -> dict[int, Path]:
         """Return the versions that are known already or have stopped changing."""

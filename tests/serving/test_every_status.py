@@ -98,11 +98,11 @@ BAD = {
     ),
     "unknown model": (
         "Predict", predict(spec("other"), {"x": X}), Code.NOT_FOUND,
-        "Servable not found for request: Latest(other)",
+        "Servable not found for request: Latest(other); models here: ",
     ),
     "unknown version": (
         "Predict", predict(spec("halves", version=9), {"x": X}), Code.NOT_FOUND,
-        "Servable not found for request: Specific(halves, 9)",
+        "Servable not found for request: Specific(halves, 9); versions here: ",
     ),
     "unknown label": (
         "Predict", predict(spec("halves", label="canary"), {"x": X}), Code.INVALID_ARGUMENT,
