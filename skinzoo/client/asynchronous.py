@@ -12,7 +12,7 @@ import grpc
 from skinzoo.client.api import Api, Call, Conversation, classify, connect
 from skinzoo.client.batches import Batch, Batcher
 from skinzoo.client.cases import Case, Explanation, ReadyCase, Result, ready
-from skinzoo.client.failures import Retry, call_error, code_of
+from skinzoo.client.failures import Outage, Retry, call_error, code_of
 from skinzoo.client.model import Model
 from skinzoo.client.options import (
     CHANNEL_OPTIONS,
@@ -52,7 +52,7 @@ class AsyncClient:
         self.server = checked_address(server)
         self.options = options or ClientOptions()
         self._credentials = credentials
-        self._notify = notify
+        self._outage = Outage(notify)
         self._metadata = metadata_of(token, self.server, encrypted=credentials is not None, notify=notify)
         self._selector = Selector(name=model, version=version, label=label)
         self._channel: Any = None
@@ -187,7 +187,7 @@ class AsyncClient:
             call = next(conversation)
             while True:
                 try:
-                    response = await self._call(call, Retry(seconds, notify=self._notify))
+                    response = await self._call(call, Retry(seconds, notify=self._outage.began))
                 except grpc.RpcError as error:
                     failure = call_error(error, self.server, timeout=self.options.timeout)
                     call = conversation.throw(failure)
@@ -205,12 +205,15 @@ class AsyncClient:
         )
         while True:
             try:
-                return await method(call.request, timeout=self.options.timeout, metadata=self._metadata)
+                answer = await method(call.request, timeout=self.options.timeout, metadata=self._metadata)
             except grpc.RpcError as error:
                 pause = retry.pause(code_of(error))
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
+            else:
+                self._outage.over()
+                return answer
 
 
 async def _each(cases: Iterable[Case] | AsyncIterable[Case]) -> AsyncIterator[Case]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 
@@ -60,6 +61,30 @@ class CallError(ServingError):
     def cases_at_fault(self) -> bool:
         """Whether the cases of the request may be the reason, so that each is worth a request of its own."""
         return self.code in _CASES_AT_FAULT
+
+
+class Outage:
+    """Says once that the server is away, for all calls that find it so, until it answers again.
+
+    Args:
+        notify: Called with the sentence, from any thread.
+    """
+
+    def __init__(self, notify: Callable[[str], None] | None) -> None:
+        self._notify = notify
+        self._lock = threading.Lock()
+        self._said = False
+
+    def began(self, sentence: str) -> None:
+        """Pass a sentence on, unless that was done."""
+        with self._lock:
+            said, self._said = self._said, True
+        if not said and self._notify is not None:
+            self._notify(sentence)
+
+    def over(self) -> None:
+        """Take that the server answers."""
+        self._said = False
 
 
 class Retry:

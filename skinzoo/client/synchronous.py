@@ -11,7 +11,7 @@ import grpc
 from skinzoo.client.api import Call, Conversation, classify, connect
 from skinzoo.client.batches import Batch, batches
 from skinzoo.client.cases import Case, Explanation, ReadyCase, Result, ready
-from skinzoo.client.failures import Retry, call_error, code_of
+from skinzoo.client.failures import Outage, Retry, call_error, code_of
 from skinzoo.client.options import (
     CHANNEL_OPTIONS,
     ClientOptions,
@@ -59,7 +59,7 @@ class Client:
     ) -> None:
         self.server = checked_address(server)
         self.options = options or ClientOptions()
-        self._notify = notify
+        self._outage = Outage(notify)
         self._metadata = metadata_of(token, self.server, encrypted=credentials is not None, notify=notify)
         self._closing = threading.Event()
         self._channel = (
@@ -176,7 +176,7 @@ class Client:
             call = next(conversation)
             while True:
                 try:
-                    response = self._call(call, Retry(seconds, notify=self._notify))
+                    response = self._call(call, Retry(seconds, notify=self._outage.began))
                 except grpc.RpcError as error:
                     failure = call_error(error, self.server, timeout=self.options.timeout)
                     call = conversation.throw(failure)
@@ -194,8 +194,11 @@ class Client:
         )
         while True:
             try:
-                return method(call.request, timeout=self.options.timeout, metadata=self._metadata)
+                answer = method(call.request, timeout=self.options.timeout, metadata=self._metadata)
             except grpc.RpcError as error:
                 pause = retry.pause(code_of(error))
                 if pause is None or self._closing.wait(pause):
                     raise
+            else:
+                self._outage.over()
+                return answer

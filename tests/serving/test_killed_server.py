@@ -57,7 +57,7 @@ def test_predict_goes_on_where_a_killed_server_left_it(tiny_export, sample_folde
     with living(base, "--no-enable-model-warmup", **options) as server:
         said, _ = predict.communicate(timeout=600)
         assert predict.returncode == 0, said
-        assert "The server is unavailable; trying again" in said
+        assert 1 <= said.count("The server is unavailable; trying again") <= 2
         whole = tmp_path / "whole.csv"
         undisturbed = start_predict(table, server.address, whole, tmp_path)
         assert undisturbed.wait(timeout=600) == 0, undisturbed.stdout.read()

@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from skinzoo.client import ClientOptions
-from skinzoo.client.failures import Retry
+from skinzoo.client.failures import Outage, Retry
 from skinzoo.client.options import Selector, checked_address
 from skinzoo.errors import UsageError
 
@@ -35,6 +35,18 @@ def test_pauses_grow_and_end_with_the_budget():
     assert 0.05 <= pauses[0] <= 0.1 and max(pauses) <= 5
     assert sum(pauses[:5]) < 5 and 12 < len(pauses) < 40
     assert told == ["The server is unavailable; trying again for up to 60 s."]
+
+
+def test_an_outage_is_said_once_by_all_calls_together():
+    told = []
+    outage = Outage(told.append)
+    for _ in range(3):
+        Retry(60, notify=outage.began).pause(AWAY)
+    assert len(told) == 1
+    outage.over()
+    Retry(60, notify=outage.began).pause(AWAY)
+    assert len(told) == 2
+    Retry(60, notify=Outage(None).began).pause(AWAY)
 
 
 def test_no_budget_is_no_other_try():
