@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from skinzoo.serving.rest.server import RestServer
 
 THREADS = 128
+# Calls that have come and that no thread has looked at yet. gRPC's own limits, a tenth of these, are met within
+# a second of overload, and what is beyond them it ends as CANCELLED, which no client tries again.
+_UNSEEN_CALLS = 10_000
+_MOST_UNSEEN_CALLS = 30_000
 # TensorFlow Serving's names of services for health checks.
 _SHORT_NAMES = ("PredictionService", "ModelService")
 
@@ -97,6 +101,8 @@ class Server:
                 ("grpc.max_send_message_length", LARGEST_MESSAGE),
                 # Otherwise a second server on the port would take half of the calls.
                 ("grpc.so_reuseport", 0),
+                ("grpc.server.max_pending_requests", _UNSEEN_CALLS),
+                ("grpc.server.max_pending_requests_hard_limit", _MOST_UNSEEN_CALLS),
                 *options.channel_arguments,
             ],
         )
