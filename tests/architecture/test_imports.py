@@ -28,6 +28,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"registry", "config", "settings", "plugins", "hookspecs", "variants", "published"}),
     frozenset({"model", "data"}),
     frozenset({"training", "evaluation", "profile", "explain", "export", "serving", "client", "runs"}),
+    # What spreads the work of the level below over processes and machines.
+    frozenset({"scale"}),
     frozenset({"cli"}),
 )
 # Modules beside the layers, each with all that it may import.

@@ -1,0 +1,1 @@
+"""More than one process or machine: what spreads work over them."""
