@@ -19,6 +19,17 @@ RestApiPort = Annotated[
     int, typer.Option(min=-1, max=65535, help="Port of REST; 0 for no REST, -1 for any free one.")
 ]
 RestApiTimeout = Annotated[int, typer.Option(min=1, help="Milliseconds that a request of REST may take.")]
+RestApiThreads = Annotated[
+    int, typer.Option(min=1, help="Requests of REST at the same time; most wait for their batch.")
+]
+RestApiCors = Annotated[
+    bool,
+    typer.Option(
+        "--rest-api-enable-cors-support/--no-rest-api-enable-cors-support",
+        help="Let pages of any origin ask REST from within a browser.",
+        show_default=False,
+    ),
+]
 MonitoringConfigFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A text proto of MonitoringConfig: the Prometheus page of REST."),
@@ -55,13 +66,17 @@ def check(*, rest_api_port: int, monitoring_config_file: Path | None, backend: s
         )
 
 
-def rest_options(port: int, timeout_in_ms: int, monitoring_config_file: Path | None) -> RestOptions | None:
+def rest_options(
+    port: int, timeout_in_ms: int, monitoring_config_file: Path | None, *, threads: int, cors: bool
+) -> RestOptions | None:
     """Return how REST is served; None for not at all.
 
     Args:
         port: Its port; 0 for no REST, -1 for any free port.
         timeout_in_ms: Milliseconds that a request may take.
         monitoring_config_file: What the Prometheus page is enabled with.
+        threads: Requests at the same time.
+        cors: Whether pages of other origins may ask.
 
     Raises:
         UsageError: The file cannot be honoured.
@@ -80,6 +95,8 @@ def rest_options(port: int, timeout_in_ms: int, monitoring_config_file: Path | N
     return RestOptions(
         port=max(port, 0),
         timeout=timeout_in_ms / 1000,
+        threads=threads,
+        cors=cors,
         metrics=Metrics() if page is not None else None,
         metrics_path=page or METRICS_PATH,
     )

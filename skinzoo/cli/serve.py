@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from skinzoo.cli import lifecycle, monitoring, render
+from skinzoo.cli import lifecycle, monitoring, render, tensorflow_flags
 from skinzoo.cli import protection as options_of
 from skinzoo.cli import tensorflow_server as launcher
 from skinzoo.cli.quiet import import_keras
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skinzoo.serving.folders import ModelSource
     from skinzoo.serving.servable import Servable
 
+_FOREIGN = "skinzoo.tensorflow_flags"
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -32,7 +33,8 @@ class ServeCommand(TyperCommand):
             if getattr(parameter, "is_flag", False)
             for name in parameter.opts
         }
-        return super().parse_args(ctx, [_spelt(one, flags) for one in args])
+        kept, ctx.meta[_FOREIGN] = tensorflow_flags.take_out([_spelt(one, flags) for one in args])
+        return super().parse_args(ctx, kept)
 
 
 def _spelt(argument: str, flags: dict[str, list[str]]) -> str:
@@ -53,6 +55,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def serve(
+    context: typer.Context,
     bases: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -86,6 +89,8 @@ def serve(
     ] = None,
     rest_api_port: monitoring.RestApiPort = 0,
     rest_api_timeout_in_ms: monitoring.RestApiTimeout = 30000,
+    rest_api_num_threads: monitoring.RestApiThreads = 128,
+    rest_api_enable_cors_support: monitoring.RestApiCors = False,
     monitoring_config_file: monitoring.MonitoringConfigFile = None,
     log_format: monitoring.LogFormat = "text",
     enable_tracing: monitoring.EnableTracing = False,
@@ -115,6 +120,14 @@ def serve(
     batching_parameters_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A text proto of BatchingParameters.")
     ] = None,
+    enable_per_model_batching_parameters: Annotated[
+        bool,
+        typer.Option(
+            "--enable-per-model-batching-parameters/--no-enable-per-model-batching-parameters",
+            help="Parameters from batching_params.pbtxt in a version's folder, where there is one.",
+            show_default=False,
+        ),
+    ] = False,
     enable_model_warmup: Annotated[
         bool,
         typer.Option(
@@ -123,6 +136,9 @@ def serve(
             show_default=False,
         ),
     ] = True,
+    num_request_iterations_for_warmup: Annotated[
+        int, typer.Option(min=0, help="How often each warm-up record is replayed; 0 for once.")
+    ] = 0,
     engine: Annotated[
         str,
         typer.Option(
@@ -166,8 +182,9 @@ def serve(
 ) -> None:
     """Serve exports, or any SavedModel, over gRPC as TensorFlow Serving does.
 
-    Options may be written as TensorFlow Serving spells them, with underscores and --flag=true. Ctrl-C or
-    SIGTERM stops the server when the calls under way are answered; a second one stops it at once.
+    Options may be written as TensorFlow Serving spells them, with underscores and --flag=true; those of its
+    options that mean nothing here are taken too. Ctrl-C or SIGTERM stops the server when the calls under way
+    are answered; a second one stops it at once.
     """
     given = [name for name, value in (
         ("BASE", bases), ("--model-config-file", model_config_file), ("--model-base-path", model_base_path),
@@ -183,6 +200,10 @@ def serve(
             "`--batching-parameters-file` must come with --enable-batching. Received: it alone.",
             hint="Add --enable-batching.",
         )
+    foreign: dict[str, str] = context.meta[_FOREIGN]
+    if server_kind == launcher.SKINZOO:
+        for line in tensorflow_flags.check(foreign):
+            render.notice(line)
     monitoring.check(
         rest_api_port=rest_api_port, monitoring_config_file=monitoring_config_file, backend=backend
     )
@@ -223,7 +244,13 @@ def serve(
         max_calls_per_client=max_calls_per_client,
         host=host,
     )
-    rest = monitoring.rest_options(rest_api_port, rest_api_timeout_in_ms, monitoring_config_file)
+    rest = monitoring.rest_options(
+        rest_api_port,
+        rest_api_timeout_in_ms,
+        monitoring_config_file,
+        threads=rest_api_num_threads,
+        cors=rest_api_enable_cors_support,
+    )
     listening = ServerOptions(
         protection=protection,
         host=host,
@@ -248,7 +275,9 @@ def serve(
             batching=read_batching(batching_parameters_file) if batching_parameters_file else None,
             enable_batching=enable_batching,
             tags=tuple(tag for tag in saved_model_tags.split(",") if tag),
+            per_model_batching=enable_per_model_batching_parameters,
             warmup=enable_model_warmup,
+            warmup_times=max(1, num_request_iterations_for_warmup),
             engine=options_of_engine(engine, mixed_precision, threads=tensorflow_intra_op_parallelism),
         ),
         server=listening,
@@ -270,6 +299,7 @@ def serve(
             image=image,
             gpus=gpus,
             memory_fraction=per_process_gpu_memory_fraction,
+            flags=foreign,
         )
         return
     for source in request.sources:

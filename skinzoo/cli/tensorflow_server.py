@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,12 +70,20 @@ def check_server(server: str, *, of_tensorflow: dict[str, Any], of_ours: dict[st
 
 
 def run(
-    request: ServeRequest, *, binary: str | None, image: str | None, gpus: str | None, memory_fraction: float
+    request: ServeRequest,
+    *,
+    binary: str | None,
+    image: str | None,
+    gpus: str | None,
+    memory_fraction: float,
+    flags: Mapping[str, str],
 ) -> None:
     """Run TensorFlow Serving until it ends."""
     from skinzoo.serving.tensorflow_server import BINARY, LaunchOptions, launched
 
-    options = LaunchOptions(binary=binary or BINARY, image=image, gpus=gpus, memory_fraction=memory_fraction)
+    options = LaunchOptions(
+        binary=binary or BINARY, image=image, gpus=gpus, memory_fraction=memory_fraction, flags=flags
+    )
     ready: list[TensorFlowServer] = []
 
     def started(server: TensorFlowServer) -> None:

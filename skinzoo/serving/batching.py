@@ -13,6 +13,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from skinzoo.errors import UsageError
 
+PER_MODEL_FILE = "batching_params.pbtxt"
+"""Where TensorFlow Serving looks for a version's own parameters, in its folder."""
 _INTEGER = ".google.protobuf.Int64Value"
 # tensorflow-serving-api does not ship this message, so it is described here.
 _FIELDS = {
@@ -104,8 +106,12 @@ def for_exports() -> Batching:
     )
 
 
-def read_batching(path: Path) -> Batching:
+def read_batching(path: Path, what: str = "--batching-parameters-file") -> Batching:
     """Read a batching parameters file, a text proto as TensorFlow Serving takes it.
+
+    Args:
+        path: The file.
+        what: What it is called in errors.
 
     Raises:
         UsageError: It cannot be read, or holds what cannot be honoured.
@@ -114,11 +120,10 @@ def read_batching(path: Path) -> Batching:
     try:
         text_format.Parse(path.read_text(encoding="utf-8"), message)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"`--batching-parameters-file` must be readable. Received: {error}.") from error
+        raise UsageError(f"`{what}` must be readable. Received: {error}.") from error
     except text_format.ParseError as error:
         raise UsageError(
-            f"`--batching-parameters-file` must be a text proto of BatchingParameters. "
-            f"Received: '{path}', {error}.",
+            f"`{what}` must be a text proto of BatchingParameters. Received: '{path}', {error}.",
             hint="A line looks like this: max_batch_size { value: 32 }",
         ) from error
     given: dict[str, Any] = {

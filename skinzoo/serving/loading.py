@@ -47,7 +47,7 @@ def _load(name: str, version: int, path: Path, options: LoadOptions) -> Servable
     servable = Servable(name, version, path, options)
     try:
         start = time.monotonic()
-        if options.warmup and warm_up(servable):
+        if options.warmup and warm_up(servable, times=options.warmup_times):
             servable.warmup_seconds = time.monotonic() - start
         check_golden(servable)
     except BaseException:

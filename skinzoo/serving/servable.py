@@ -13,7 +13,7 @@ import grpc
 import tensorflow as tf
 
 from skinzoo.export.card import read_card
-from skinzoo.serving.batching import Batching, for_exports
+from skinzoo.serving.batching import PER_MODEL_FILE, Batching, for_exports, read_batching
 from skinzoo.serving.engine import Engine
 from skinzoo.serving.engines import EngineOptions, open_engine
 from skinzoo.serving.limits import Limits, check_images
@@ -37,7 +37,9 @@ class LoadOptions:
         batching: Parameters for every model; None for those of `for_exports`, for exports alone.
         enable_batching: True batches every model, False none, None the exports of skinzoo.
         tags: Tags of the graph in a SavedModel.
+        per_model_batching: Whether a version's own file of parameters, where it has one, holds instead.
         warmup: Whether warm-up records are run before a version is available.
+        warmup_times: How often each of them is.
         engine: What executes it.
         limits: What an image given to an export may be.
     """
@@ -45,14 +47,26 @@ class LoadOptions:
     batching: Batching | None = None
     enable_batching: bool | None = None
     tags: tuple[str, ...] = DEFAULT_TAGS
+    per_model_batching: bool = False
     warmup: bool = True
+    warmup_times: int = 1
     engine: EngineOptions = field(default_factory=EngineOptions)
     limits: Limits = field(default_factory=Limits)
 
-    def batching_of(self, *, is_export: bool) -> Batching | None:
-        """Return how a model is batched; None for not at all."""
+    def batching_of(self, *, is_export: bool, folder: Path | None = None) -> Batching | None:
+        """Return how a model is batched; None for not at all.
+
+        Args:
+            is_export: Whether it is an export of skinzoo.
+            folder: The version folder.
+
+        Raises:
+            UsageError: Its own parameters cannot be honoured.
+        """
         if self.enable_batching is False or (self.enable_batching is None and not is_export):
             return None
+        if self.per_model_batching and folder is not None and (folder / PER_MODEL_FILE).is_file():
+            return read_batching(folder / PER_MODEL_FILE, what=PER_MODEL_FILE)
         return self.batching or (for_exports() if is_export else Batching())
 
 
@@ -77,7 +91,7 @@ class Servable:
         self.signatures = read_signatures(path, options.tags)
         self.card = read_card(path)
         is_export = self.card is not None
-        batching = options.batching_of(is_export=is_export)
+        batching = options.batching_of(is_export=is_export, folder=path)
         self.batched = batching is not None
         self.engine = options.engine
         self._engine: Engine = open_engine(

@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from skinzoo.addresses import is_loopback
@@ -36,6 +36,7 @@ class LaunchOptions:
         gpus: GPUs for the container as `docker run --gpus` takes them, such as `all`; for the executable,
             anything switches the batches of a GPU on.
         memory_fraction: Part of a GPU's memory that it takes; 0 for what it needs, up to all.
+        flags: Further flags of its own, name to value.
         ready_seconds: How long it may take until it is ready.
     """
 
@@ -43,6 +44,7 @@ class LaunchOptions:
     image: str | None = None
     gpus: str | None = None
     memory_fraction: float = 0.0
+    flags: Mapping[str, str] = field(default_factory=dict)
     ready_seconds: float = 600.0
 
 
@@ -231,10 +233,14 @@ def command(
         **inside,
         "enable_batching": batching is not None,
         "enable_grpc_healthcheck_service": True,
+        "enable_per_model_batching_parameters": request.load.per_model_batching,
         "enable_model_warmup": request.load.warmup,
+        "num_request_iterations_for_warmup": request.load.warmup_times,
         "saved_model_tags": ",".join(request.load.tags),
         "model_config_file_poll_wait_seconds": 0 if in_container else round(request.watching.config),
         "file_system_poll_wait_seconds": round(request.watching.folders),
+        "max_num_load_retries": request.watching.retries.most,
+        "load_retry_interval_micros": round(request.watching.retries.pause * 1e6),
         "grpc_max_threads": request.server.threads,
         "tensorflow_intra_op_parallelism": request.intra_op_threads,
         "tensorflow_inter_op_parallelism": request.inter_op_threads,
@@ -245,12 +251,15 @@ def command(
         flags["allow_version_labels_for_unavailable_models"] = True
     if request.server.rest is not None and rest_port:
         flags["rest_api_timeout_in_ms"] = round(request.server.rest.timeout * 1000)
+        flags["rest_api_num_threads"] = request.server.rest.threads
+        flags["rest_api_enable_cors_support"] = request.server.rest.cors
     if request.server.as_content:
         flags["enable_serialization_as_tensor_content"] = True
     if request.server.channel_arguments:
         flags["grpc_channel_arguments"] = ",".join(f"{k}={v}" for k, v in request.server.channel_arguments)
     if request.server.socket_path is not None and not in_container:
         flags["grpc_socket_path"] = request.server.socket_path
+    flags |= options.flags
     if in_container:
         start = _container(request, options, folder, port=port, rest_port=rest_port)
     else:

@@ -19,11 +19,12 @@ MOST_RECORDS = 1000
 """TensorFlow Serving's limit."""
 
 
-def warm_up(servable: Servable) -> int:
+def warm_up(servable: Servable, *, times: int = 1) -> int:
     """Replay the warm-up records of a version.
 
     Args:
         servable: The loaded version.
+        times: How often each is replayed.
 
     Returns:
         How many there were.
@@ -39,7 +40,8 @@ def warm_up(servable: Servable) -> int:
         if count > MOST_RECORDS:
             raise ModelError(f"'{path}' must hold at most {MOST_RECORDS} warm-up records. Received: more.")
         try:
-            _replay(servable, log)
+            for _ in range(times):
+                _replay(servable, log)
         except RpcError as error:
             raise ModelError(
                 f"Warm-up record {count} of '{path}' must be answered. "

@@ -13,6 +13,8 @@ FLAGS = {
     "model_config_file_poll_wait_seconds", "file_system_poll_wait_seconds", "enable_batching",
     "batching_parameters_file", "ssl_config_file", "tensorflow_intra_op_parallelism",
     "tensorflow_inter_op_parallelism", "grpc_channel_arguments", "grpc_max_threads", "enable_model_warmup",
+    "rest_api_num_threads", "rest_api_enable_cors_support", "max_num_load_retries",
+    "load_retry_interval_micros", "enable_per_model_batching_parameters", "num_request_iterations_for_warmup",
     "saved_model_tags", "enable_serialization_as_tensor_content", "monitoring_config_file",
 }  # fmt: skip
 UNUSED = {

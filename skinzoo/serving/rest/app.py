@@ -11,6 +11,7 @@ from skinzoo.serving.models import Models
 from skinzoo.serving.observing import Call
 from skinzoo.serving.rest.admission import RestAdmission
 from skinzoo.serving.rest.answer import Answer, answer
+from skinzoo.serving.rest.cors import cors
 from skinzoo.serving.rest.observing import KEY, Observing
 from skinzoo.serving.rest.options import RestOptions
 from skinzoo.serving.servable import deadline_exceeded
@@ -20,7 +21,9 @@ def middleware(options: RestOptions) -> list[Any]:
     """Return the starlette middleware around every request, the outermost first."""
     from starlette.middleware import Middleware
 
-    return [Middleware(RestAdmission, options=options)]
+    # Before all else: a browser asks first whether it may ask, without a token.
+    before = [cors()] if options.cors else []
+    return [*before, Middleware(RestAdmission, options=options)]
 
 
 def make_app(models: Models, options: RestOptions, threads: Executor) -> Any:

@@ -12,6 +12,7 @@ from skinzoo.serving.protection import Protection
 if TYPE_CHECKING:
     from skinzoo.serving.metrics import Metrics
 
+THREADS = 128
 METRICS_PATH = "/monitoring/prometheus/metrics"
 """Where TensorFlow Serving puts the Prometheus page unless told otherwise."""
 
@@ -24,6 +25,7 @@ class RestOptions:
         port: Port; 0 for any that is free.
         timeout: Seconds that a request may take.
         threads: Requests that are under way at the same time; most of them wait for their batch.
+        cors: Whether pages of any origin may ask from within a browser.
         metrics: What the Prometheus page shows; None for no such page.
         metrics_path: Its path.
         observers: Who is told of requests; those of gRPC where both are served.
@@ -32,7 +34,8 @@ class RestOptions:
 
     port: int = 8501
     timeout: float = 30.0
-    threads: int = 128
+    threads: int = THREADS
+    cors: bool = False
     metrics: Metrics | None = None
     metrics_path: str = METRICS_PATH
     observers: Sequence[Observer] = ()
