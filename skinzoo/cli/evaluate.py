@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skinzoo.cli import connection, render
+from skinzoo.cli import connection, render, scaled
 from skinzoo.cli.completion import names_of, one_of_these
 from skinzoo.errors import UsageError
 from skinzoo.export.names import SAVED_MODEL_FILE
 from skinzoo.specs import DatasetSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skinzoo.client.evaluated import Classifier
     from skinzoo.client.security import Security
-    from skinzoo.evaluation.predictor import Predictor
+    from skinzoo.evaluation.predictor import Opened, Predictor
     from skinzoo.evaluation.request import EvaluationRequest
+    from skinzoo.scale.batch import Engine
 
 _PARTS = ("train", "validation", "test")
 
@@ -103,6 +108,9 @@ def evaluate(
     cert: connection.Cert = None,
     key: connection.Key = None,
     token_file: connection.TokenFile = None,
+    ray: scaled.UseRay = False,
+    workers: scaled.Workers = None,
+    address: scaled.Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a run on its split or on other data, several runs together, or a bare file of predictions.
@@ -141,18 +149,25 @@ def evaluate(
     export = _export_folder(request.runs)
     served = server is not None or export is not None
     _check(request, served, server)
+    scaled.check(ray, workers=workers, address=address)
+    if ray:
+        _check_ray(request, server)
     security = connection.security(
         to_server=server is not None, tls=tls, ca=ca, cert=cert, key=key, token_file=token_file
     )
     if not served and (split is not None or model):
         raise UsageError("--split and --model must come with an export or --server. Received: neither.")
-    # What can be wrong without Keras is said without waiting for it.
-    prepared = prepare(request) if not served else None
-    if prepared is None or prepared.needs_model:
-        import_keras()
     with ExitStack() as stack:
+        # A cluster is started where all is known to be well, by the first run that is opened.
+        engine = functools.cache(lambda: stack.enter_context(scaled.engine(address, workers)))
+        # What can be wrong without Keras is said without waiting for it.
+        prepared = prepare(request, opened=_opened(engine if ray else None)) if not served else None
+        if not ray and (prepared is None or prepared.needs_model):
+            import_keras()
         if prepared is None:
-            prepared = prepare(request, _served(stack, server, model, export, split, dataset, security))
+            classifier = _export(export, engine if ray else None) if export is not None else None
+            given = _served(stack, server, model, classifier, split, dataset, security)
+            prepared = prepare(request, given)
         found = prepared.evaluate(stack.enter_context(prediction_progress()))
     report = prepared.write(found)
     if as_json:
@@ -177,7 +192,7 @@ def _served(
     stack: ExitStack,
     server: str | None,
     model: str,
-    export: Path | None,
+    export: Classifier | None,
     split: Path | None,
     dataset: str | None,
     security: Security | None,
@@ -187,8 +202,6 @@ def _served(
     from skinzoo.data.splits import Split
 
     known = Split.load(split.expanduser()) if split is not None else None
-    # A run takes terms that it was not trained on, too.
-    options = ClientOptions(any_term=True)
     if server is not None:
         from skinzoo.client import Client
 
@@ -198,17 +211,51 @@ def _served(
                 model=model,
                 credentials=security.credentials() if security is not None else None,
                 token=security.token if security is not None else "",
-                options=options,
+                # A run takes terms that it was not trained on, too.
+                options=ClientOptions(any_term=True),
                 notify=render.notice,
             )
         )
         # One version answers all cases.
         client.pin()
         return ServedPredictor(client, f"the server {client.server}", split=known, dataset=dataset)
-    from skinzoo.client.local import ExportPredictor
-
     assert export is not None
-    return ServedPredictor(ExportPredictor(export, options), "an export", split=known, dataset=dataset)
+    return ServedPredictor(export, "an export", split=known, dataset=dataset)
+
+
+def _export(folder: Path, engine: Callable[[], Engine] | None) -> Classifier:
+    if engine is not None:
+        from skinzoo.scale.evaluated import classifier_of_export
+
+        return classifier_of_export(engine(), folder)
+    from skinzoo.client.local import ExportPredictor
+    from skinzoo.client.options import ClientOptions
+
+    # A run takes terms that it was not trained on, too.
+    return ExportPredictor(folder, ClientOptions(any_term=True))
+
+
+def _opened(engine: Callable[[], Engine] | None) -> Opened:
+    if engine is None:
+        from skinzoo.evaluation.predictor import RunPredictor
+
+        return RunPredictor
+    from skinzoo.scale.evaluated import ScaledRun
+
+    return lambda run: ScaledRun(engine(), run)
+
+
+def _check_ray(request: EvaluationRequest, server: str | None) -> None:
+    if server is not None or request.predictions is not None:
+        raise UsageError(
+            "--ray must come with a run or an export. Received: "
+            f"{'--server' if server is not None else '--predictions'}."
+        )
+    if request.ood is not None or request.corrupt or request.tta != "none":
+        raise UsageError(
+            "--ood, --corrupt and --tta must come without --ray. Received: both.",
+            hint="They look into the model, which only one process has then.",
+        )
 
 
 def _check(request: EvaluationRequest, served: bool, server: str | None) -> None:

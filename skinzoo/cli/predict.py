@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skinzoo.cli import connection, render
+from skinzoo.cli import connection, render, scaled
 from skinzoo.cli.completion import one_of_these
 from skinzoo.errors import PartialFailureError, UsageError
 
@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def predict(
-    cases: Annotated[list[Path], typer.Argument(help="Images, or one folder, CSV or JSONL file.")],
+    cases: Annotated[list[Path], typer.Argument(help="Images, or a folder, CSV, Parquet or JSONL file.")],
     server: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help=f"The server; {_SERVER} unless given.")
     ] = None,
@@ -46,7 +46,8 @@ def predict(
         Path | None, typer.Option(metavar="FOLDER", help="Images of a table; its own folder unless given.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write results to a .csv or .jsonl file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write results to a .csv or .jsonl file, with --ray to a folder."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the file of --to.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --to.")] = False,
@@ -70,6 +71,12 @@ def predict(
     any_term: Annotated[
         bool, typer.Option("--any-term", help="Send terms that the model does not know.")
     ] = False,
+    ray: scaled.UseRay = False,
+    workers: scaled.Workers = None,
+    address: scaled.Address = None,
+    shard: Annotated[
+        int | None, typer.Option(min=1, metavar="CASES", help="Cases in a file of --ray; 256 unless given.")
+    ] = None,
     tls: connection.UseTls = False,
     ca: connection.Ca = None,
     cert: connection.Cert = None,
@@ -82,6 +89,12 @@ def predict(
     sex and localization are optional. Exit code 7 means that some cases have an error instead of an answer.
     """
     _check(server, run, export, to, resume, overwrite, format, (model, version, label))
+    scaled.check(ray, workers=workers, address=address, shard=shard)
+    if ray and (to is None or (run is None and export is None)):
+        raise UsageError(
+            "--ray must come with --run or --export, and with --to FOLDER. Received: "
+            f"{'no model' if to is not None else 'no --to'}."
+        )
     from skinzoo.client.options import ClientOptions
     from skinzoo.client.sources import read_source
 
@@ -99,6 +112,10 @@ def predict(
         in_flight=in_flight,
         any_term=any_term,
     )
+    if ray:
+        assert to is not None
+        _scaled(source, options, run, export, to, resume, overwrite, (address, workers), shard)
+        return
     with _file(to, resume=resume, overwrite=overwrite) as file:
         if run is not None:
             predictor = _run(run, options)
@@ -223,12 +240,49 @@ def _predict(predictor: Predictor, source: Source, file: ResultFile | None, form
         _table(found, calibrated=model.has_calibration)
     elif file is not None:
         _summary(str(model), file, tally, found)
+    _fail(tally, "The last column says why." if file is None else f"The errors are in {file.path}.")
+
+
+def _fail(tally: Tally, hint: str) -> None:
     if tally.failed:
         raise PartialFailureError(
             f"Every case must be answered. Received: {tally.failed:,} of "
             f"{render.number_of(tally.total, 'case')} with an error.",
-            hint="The last column says why." if file is None else f"The errors are in {file.path}.",
+            hint=hint,
         )
+
+
+def _scaled(
+    source: Source,
+    options: ClientOptions,
+    run: str | None,
+    export: Path | None,
+    to: Path,
+    resume: bool,
+    overwrite: bool,
+    cluster: tuple[str | None, int | None],
+    shard: int | None,
+) -> None:
+    from skinzoo.runs import load_run
+    from skinzoo.scale import batch
+    from skinzoo.scale.models import shared_export, shared_run
+    from skinzoo.scale.shards import ShardFolder
+
+    if run is not None:
+        model = shared_run(load_run(run))
+    else:
+        assert export is not None
+        model = shared_export(export)
+    with ShardFolder(to, resume=resume, overwrite=overwrite) as folder:
+        missing = folder.begin(batch.plan(model, source, options, shard or batch.SHARD))
+        if missing:
+            with scaled.engine(*cluster) as engine, render.counted("Cases") as progress:
+                session = batch.predict(engine, model, source, folder, options, missing, progress)
+            for name, error in session.errors:
+                render.notice(f"{name}: {error}")
+            scaled.show_pace(session)
+    _done(model.name, folder.tally, to)
+    _fail(folder.tally, f"The errors are in {to}.")
 
 
 def _table(results: list[Result], *, calibrated: bool) -> None:
@@ -251,7 +305,11 @@ def _table(results: list[Result], *, calibrated: bool) -> None:
 def _summary(model: str, file: ResultFile, tally: Tally, failed: list[Result]) -> None:
     for one in failed[:5]:
         render.notice(f"{one.id}: {one.error}")
+    _done(model, tally, file.path)
+
+
+def _done(model: str, tally: Tally, path: Path) -> None:
     render.line(
         f"{render.number_of(tally.answered, 'case')} answered by {model}, {tally.failed:,} failed. "
-        f"Results: {file.path}"
+        f"Results: {path}"
     )

@@ -19,6 +19,7 @@ from skinzoo.ordered import in_order
 from skinzoo.vocabulary import outside
 
 if TYPE_CHECKING:
+    from skinzoo.export.card import Card
     from skinzoo.runs import Run
 
 
@@ -155,16 +156,9 @@ class ExportPredictor(LocalPredictor):
     """
 
     def __init__(self, folder: Path, options: ClientOptions | None = None) -> None:
-        from skinzoo.export.card import read_card
-
         super().__init__(options)
         version = version_folder(folder)
-        card = read_card(version)
-        if card is None:
-            raise ModelError(
-                f"An export must have a card. Received: '{version}', which has none.",
-                hint="Export a run with: skinzoo export RUN",
-            )
+        card = card_of(version)
         import tensorflow as tf
 
         try:
@@ -176,17 +170,7 @@ class ExportPredictor(LocalPredictor):
                 hint="Export the run again with: skinzoo export RUN",
             ) from error
         self._signature = self._loaded.signatures[SERVING]
-        self.model = Model(
-            name=card.name,
-            version=card.version,
-            classes=card.classes,
-            sex=card.sex,
-            localization=card.localization,
-            image_size=int(card.image["size"]),
-            has_calibration=card.calibration is not None,
-            has_attention=card.has_attention,
-            card=card,
-        )
+        self.model = model_of(card)
 
     def _answers(self, cases: Sequence[ReadyCase]) -> list[Result]:
         import tensorflow as tf
@@ -206,6 +190,38 @@ class ExportPredictor(LocalPredictor):
             raise DataError(f"An image must be one that can be decoded. Received: {error.message}") from error
         arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
         return results_of(arrays, len(cases), name=self.model.name, version=self.model.version)
+
+
+def card_of(version: Path) -> Card:
+    """Return the card of an export's version.
+
+    Raises:
+        ModelError: It has none.
+    """
+    from skinzoo.export.card import read_card
+
+    card = read_card(version)
+    if card is None:
+        raise ModelError(
+            f"An export must have a card. Received: '{version}', which has none.",
+            hint="Export a run with: skinzoo export RUN",
+        )
+    return card
+
+
+def model_of(card: Card) -> Model:
+    """Return what a card tells of its model."""
+    return Model(
+        name=card.name,
+        version=card.version,
+        classes=card.classes,
+        sex=card.sex,
+        localization=card.localization,
+        image_size=int(card.image["size"]),
+        has_calibration=card.calibration is not None,
+        has_attention=card.has_attention,
+        card=card,
+    )
 
 
 def version_folder(folder: Path) -> Path:

@@ -22,6 +22,7 @@ from skinzoo.errors import DataError, UsageError
 
 CSV, JSONL = "csv", "jsonl"
 SUFFIXES = {".csv": CSV, ".jsonl": JSONL, ".ndjson": JSONL}
+PROBABILITY, CALIBRATED = "p_", "calibrated_"
 _AGAIN = "Start anew with --overwrite, or into another file."
 
 
@@ -56,17 +57,21 @@ def format_of(path: Path) -> str:
 
 def header(classes: Iterable[str], format: str, *, calibrated: bool) -> str:
     """Return the first line of a file; empty where the format has none."""
-    if format == JSONL:
-        return ""
+    return "" if format == JSONL else _csv_line(columns(classes, calibrated=calibrated))
+
+
+def columns(classes: Iterable[str], *, calibrated: bool) -> list[str]:
+    """Return the columns of a table of results."""
     classes = list(classes)
-    scaled = [f"calibrated_{name}" for name in classes] if calibrated else []
-    columns = ["id", "image", "predicted_class", *(f"p_{name}" for name in classes), *scaled]
-    return _csv_line([*columns, "abstain", "warnings", "model", "error"])
+    scaled = [f"{CALIBRATED}{name}" for name in classes] if calibrated else []
+    probabilities = [f"{PROBABILITY}{name}" for name in classes]
+    case = ["id", "image", "predicted_class"]
+    return [*case, *probabilities, *scaled, "abstain", "warnings", "model", "error"]
 
 
 def line(result: Result, classes: Iterable[str], format: str, *, calibrated: bool) -> str:
     """Return the line of one result."""
-    model = _model(result)
+    model = answered_by(result)
     if format == JSONL:
         return _json_line(result, model)
     classes = list(classes)
@@ -254,7 +259,8 @@ def _numbers(values: tuple[float, ...], count: int) -> list[str]:
     return [f"{value:.9g}" for value in values] or [""] * count
 
 
-def _model(result: Result) -> str:
+def answered_by(result: Result) -> str:
+    """Return name and version of the model that gave a result; empty where none did."""
     return f"{result.model}/{result.version}" if result.model and result.version else result.model
 
 

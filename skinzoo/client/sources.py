@@ -1,4 +1,4 @@
-"""Cases from what people have: images, a folder, a table in CSV, or JSON lines.
+"""Cases from what people have: images, a folder, a table in CSV or Parquet, or JSON lines.
 
 A table needs a column with the image: `image`, `image_path`, `path`, `file` or `filename` (absolute, or
 relative to the folder of images), or else `image_id`, the name of a file in that folder without its suffix.
@@ -20,9 +20,11 @@ from typing import Any
 
 from skinzoo.client.cases import Case
 from skinzoo.errors import DataError, UsageError
+from skinzoo.extras import require
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".parquet")
+PARQUET_SUFFIX = ".parquet"
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 IMAGE_COLUMNS = ("image", "image_path", "path", "file", "filename")
 IMAGE_ID = "image_id"
@@ -121,19 +123,7 @@ def _folder(folder: Path) -> Source:
 
 
 def _table(path: Path, images: Path | None) -> Source:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        first = text.partition("\n")[0]
-        delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
-        reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-        columns = [name.strip().lower() for name in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"The table must be a readable CSV file in UTF-8. Received: '{path}' ({_reason(error)}).",
-            hint="Save it anew as CSV in UTF-8.",
-        ) from error
+    columns, rows = _parquet_rows(path) if _suffix(path) == PARQUET_SUFFIX else _csv_rows(path)
     if not {*IMAGE_COLUMNS, IMAGE_ID} & set(columns):
         raise DataError(
             f"The table must have one of the columns {', '.join((*IMAGE_COLUMNS, IMAGE_ID))}. Received: "
@@ -151,6 +141,37 @@ def _table(path: Path, images: Path | None) -> Source:
             hint=_COLUMNS_HINT,
         )
     return Source(len(cases), lambda: iter(cases))
+
+
+def _csv_rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        first = text.partition("\n")[0]
+        delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
+        reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+        columns = [name.strip().lower() for name in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        return columns, list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"The table must be a readable CSV file in UTF-8. Received: '{path}' ({_reason(error)}).",
+            hint="Save it anew as CSV in UTF-8.",
+        ) from error
+
+
+def _parquet_rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    parquet = require("pyarrow.parquet", extra="parquet", purpose="Reading a Parquet file")
+    from pyarrow import ArrowException
+
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ArrowException) as error:
+        raise DataError(
+            f"The table must be a readable Parquet file. Received: '{path}' ({_reason(error)}).",
+            hint="Write it anew.",
+        ) from error
+    columns = [name.strip().lower() for name in table.column_names]
+    return columns, table.rename_columns(columns).to_pylist()
 
 
 def _json_lines(path: Path, images: Path | None) -> Source:

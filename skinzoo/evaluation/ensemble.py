@@ -13,7 +13,7 @@ from skinzoo.errors import DataError, UsageError
 from skinzoo.evaluation.combine import MEAN, Combination, check_method, check_several, choose, equal
 from skinzoo.evaluation.of_run import predict_part
 from skinzoo.evaluation.predictions import Predictions
-from skinzoo.evaluation.predictor import Looking, Origin, Progress, RunPredictor
+from skinzoo.evaluation.predictor import Looking, Opened, Origin, Progress, RunPredictor
 
 if TYPE_CHECKING:
     from skinzoo.runs import Run
@@ -81,6 +81,7 @@ def open_ensemble(
     data: str | None = None,
     tta: str = "none",
     progress: Progress | None = None,
+    opened: Opened = RunPredictor,
 ) -> EnsemblePredictor:
     """Return runs as one predictor; weights or subset are chosen on the validation part.
 
@@ -90,6 +91,7 @@ def open_ensemble(
         data: Where the data lie now; where they were at training unless given.
         tta: Kind of test-time augmentation at the choice.
         progress: Called with the numbers of images done and of all images, member after member.
+        opened: Makes a predictor of a run.
 
     Raises:
         UsageError: There is no such method, or the runs do not fit together.
@@ -97,7 +99,7 @@ def open_ensemble(
     """
     check_members(runs)
     check_method(method)
-    members = [RunPredictor(run) for run in runs]
+    members = [opened(run) for run in runs]
     names = [member.name for member in members]
     if method == MEAN:
         return EnsemblePredictor(members, equal(names))

@@ -186,6 +186,10 @@ class RunPredictor:
         return np.concatenate(found)
 
 
+Opened = Callable[["Run"], RunPredictor]
+"""Makes a predictor of a run."""
+
+
 def answering(model: keras.Model) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:
     """Return a model as a function of batches of any size, traced once.
 

@@ -15,7 +15,7 @@ from skinzoo.evaluation.evaluate import Evaluation, Provenance
 from skinzoo.evaluation.of_run import EXTERNAL, Chosen, cases_of_part, external_cases, predict_chosen
 from skinzoo.evaluation.ood_of_run import OutOfDistribution, check_left_out, measure_ood
 from skinzoo.evaluation.predictions import Predictions, read_predictions, write_predictions
-from skinzoo.evaluation.predictor import Looking, Predictor, Progress
+from skinzoo.evaluation.predictor import Looking, Opened, Predictor, Progress, RunPredictor
 from skinzoo.evaluation.report import write_report
 from skinzoo.evaluation.robustness import measure_robustness
 from skinzoo.evaluation.sources import Source, find_source
@@ -73,13 +73,16 @@ class EvaluationRequest:
     predictions_format: str = "csv"
 
 
-def prepare(request: EvaluationRequest, given: Predictor | None = None) -> PreparedEvaluation:
+def prepare(
+    request: EvaluationRequest, given: Predictor | None = None, opened: Opened = RunPredictor
+) -> PreparedEvaluation:
     """Find what is to be evaluated and check what needs no model.
 
     Args:
         request: What is asked for.
         given: What is evaluated where it is no run: anything that yields probabilities for the rows of a
             canonical table.
+        opened: Makes a predictor of a run.
 
     Raises:
         UsageError: There is no such run, method, augmentation or format, or the runs do not fit together.
@@ -94,10 +97,10 @@ def prepare(request: EvaluationRequest, given: Predictor | None = None) -> Prepa
         require("pyarrow", extra="parquet", purpose="Writing a Parquet file")
     source = Source(given=given) if given is not None else None
     if request.runs and given is None:
-        source = find_source(request.runs, request.combine)
+        source = find_source(request.runs, request.combine, opened)
     against = None
     if request.against is not None and not _is_file(request.against):
-        against = find_source([request.against])
+        against = find_source([request.against], opened=opened)
     if source is not None and source.run is not None:
         check_left_out(request.ood_class, source.run.classes)
     return PreparedEvaluation(request, source, against)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skinzoo.errors import UsageError
 from skinzoo.evaluation.combine import MEAN, check_method
 from skinzoo.evaluation.ensemble import check_members, open_ensemble
-from skinzoo.evaluation.predictor import Predictor, Progress, RunPredictor
+from skinzoo.evaluation.predictor import Opened, Predictor, Progress, RunPredictor
 from skinzoo.runs import load_run
 
 if TYPE_CHECKING:
@@ -25,11 +25,13 @@ class Source:
         runs: The run, or the members of an ensemble.
         method: How members are combined.
         given: What yields probabilities without a run directory, such as an export or a server.
+        opened: Makes a predictor of a run.
     """
 
     runs: tuple[Run, ...] = ()
     method: str = MEAN
     given: Predictor | None = None
+    opened: Opened = RunPredictor
 
     @property
     def run(self) -> Run | None:
@@ -61,16 +63,19 @@ class Source:
         if self.given is not None:
             return self.given
         if self.run is not None:
-            return RunPredictor(self.run)
-        return open_ensemble(self.runs, self.method, data=data, tta=tta, progress=progress)
+            return self.opened(self.run)
+        return open_ensemble(
+            self.runs, self.method, data=data, tta=tta, progress=progress, opened=self.opened
+        )
 
 
-def find_source(names: Sequence[str], method: str = MEAN) -> Source:
+def find_source(names: Sequence[str], method: str = MEAN, opened: Opened = RunPredictor) -> Source:
     """Find what is to be evaluated; needs no Keras.
 
     Args:
         names: Runs: paths, names, unique prefixes or `latest`.
         method: How several runs are combined.
+        opened: Makes a predictor of a run.
 
     Raises:
         UsageError: There is no such run or method, or the runs do not fit together.
@@ -78,7 +83,7 @@ def find_source(names: Sequence[str], method: str = MEAN) -> Source:
         ModelError: A run is not finished.
     """
     check_method(method)
-    source = Source(tuple(load_run(name) for name in names), method)
+    source = Source(tuple(load_run(name) for name in names), method, opened=opened)
     if len(names) > 1:
         check_members(source.runs)
     elif method != MEAN:

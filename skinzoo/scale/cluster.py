@@ -23,6 +23,8 @@ _QUIET = {
     # Both announce what a later version will do.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    # Its C++ part writes to stderr, past Python's logging.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
