@@ -26,6 +26,7 @@ COMMAND_MODULES = (
     "new_plugin",
     "data",
     "train",
+    "sweep",
     "evaluate",
     "predict",
     "ensemble",

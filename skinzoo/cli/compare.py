@@ -119,12 +119,13 @@ def show(
     if as_json:
         render.json_document(found.to_dict())
         return
-    _print(found)
+    print_comparison(found)
     if to is not None:
         render.line(f"Written: {to}")
 
 
-def _print(found: Comparison) -> None:
+def print_comparison(found: Comparison) -> None:
+    """Print a comparison as tables with their notes."""
     from skinzoo.evaluation.comparison.tables import cost_grid, ranking_grid
 
     for group in found.groups:
