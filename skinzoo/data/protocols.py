@@ -395,10 +395,10 @@ def _stratified_group_folds(
     labels: tuple[str, ...], groups: tuple[int, ...], count: int, seed: int
 ) -> tuple[int, ...]:
     """Number the folds; remembered, because a cross-validation asks once for each fold."""
-    from sklearn.model_selection import StratifiedGroupKFold
+    from skinzoo.data.group_folds import QuickStratifiedGroupKFold
 
     folds = np.empty(len(labels), dtype=int)
-    splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
+    splitter = QuickStratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
     for number, (_, held_out) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
         folds[held_out] = number
     return tuple(folds.tolist())
