@@ -82,8 +82,7 @@ class LiveListener(Listener):
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task: TaskID | None = None
-        self._what = ""
+        self._tasks: dict[str, tuple[str, TaskID]] = {}
         self._best = ""
 
     def notice(self, text: str) -> None:
@@ -93,15 +92,19 @@ class LiveListener(Listener):
     def began(self, summary: Mapping[str, Any]) -> None:
         """Print what is trained."""
         self._progress.console.print(describe_beginning(summary))
-        self._show("Compiling the first step", 0, summary["steps"], "")
+        self._show("training", "Compiling the first step", 0, summary["steps"], "")
 
     def prepared(self, what: str, done: int, total: int) -> None:
-        """Move the bar."""
-        self._show(what, done, total, "")
+        """Move a bar of its own, which goes when all is done."""
+        if done < total:
+            self._show("preparation", what, done, total, "")
+        else:
+            self._hide("preparation")
 
     def stepped(self, report: StepReport) -> None:
         """Move the bar."""
         self._show(
+            "training",
             f"epoch {report.epoch}/{report.epochs} {report.phase}",
             report.step,
             report.steps,
@@ -114,12 +117,16 @@ class LiveListener(Listener):
         if best:
             self._best = f"  best: epoch {row['epoch']}, bal. acc {row['val_balanced_accuracy']:.3f}"
 
-    def _show(self, what: str, done: int, total: int, details: str) -> None:
-        if self._task is None or what != self._what:
-            if self._task is not None:
-                self._progress.remove_task(self._task)
-            self._task, self._what = self._progress.add_task(what, total=total, details=details), what
-        self._progress.update(self._task, completed=done, details=details)
+    def _show(self, bar: str, what: str, done: int, total: int, details: str) -> None:
+        shown = self._tasks.get(bar)
+        if shown is None or shown[0] != what:
+            self._hide(bar)
+            shown = self._tasks[bar] = what, self._progress.add_task(what, total=total, details=details)
+        self._progress.update(shown[1], completed=done, details=details)
+
+    def _hide(self, bar: str) -> None:
+        if bar in self._tasks:
+            self._progress.remove_task(self._tasks.pop(bar)[1])
 
 
 def describe_beginning(summary: Mapping[str, Any]) -> str:

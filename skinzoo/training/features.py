@@ -1,19 +1,8 @@
-"""Backbone features computed once: of each training image one plain view and some augmented ones.
-
-A cache is a folder `$SKINZOO_HOME/cache/features/<key>/` with `train.npy` (float16, `(views, rows, ...)`),
-`validation.npy` (`(rows, ...)`) and `record.json`; it is written under another name and renamed, so that a
-kill leaves none that is half done. The key is a hash of everything that the features depend on, the
-backbone's weights included.
-"""
+"""Training on backbone features: the model behind them, and batches of them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,15 +10,13 @@ import pandas as pd
 
 from skinzoo.config import RunConfig
 from skinzoo.data.cache import ImageCache
-from skinzoo.data.order import EpochOrder, Sequential, generator
-from skinzoo.data.pipeline import ENDLESS, InputPipeline, label_indices
-from skinzoo.data.table import fingerprint
-from skinzoo.files import write_json
-from skinzoo.home import cache_folder
+from skinzoo.data.pipeline import ENDLESS, label_indices
 from skinzoo.specs import Vocabularies
 from skinzoo.training import prepare
-from skinzoo.training.runs import on_full_disk
+from skinzoo.training.feature_cache import find_or_begin
+from skinzoo.training.order import FeatureOrder, FirstView
 from skinzoo.training.source import Source
+from skinzoo.training.stream import Stream
 
 if TYPE_CHECKING:
     import keras
@@ -38,24 +25,20 @@ if TYPE_CHECKING:
     from skinzoo.model import ResolvedVariant
 
 FEATURES = "features"
-RECORD_FILE = "record.json"
-TRAIN_FILE, VALIDATION_FILE = "train.npy", "validation.npy"
-VIEW_STREAM = 0x71E3
 POOLED_LAYER = "image_vector"
-BATCH = 32
+WAITING_THREADS = 2
 
 
 class FeatureBatches:
     """Batches of cached features, `(inputs, labels)` like those of images with `features` for `image`.
 
     Args:
-        features: float16 `(views, rows, ...)`.
+        features: Features of the rows; where some are still being computed, batches wait for them.
         part: The rows' cases.
         classes: Class names in order.
         vocabularies: Vocabularies of sex and localization.
         batch_size: Rows in a batch.
-        order: Rows of each epoch.
-        seed: Seed of the choice of views.
+        order: View and row of each place of an epoch.
     """
 
     def __init__(
@@ -66,27 +49,47 @@ class FeatureBatches:
         classes: tuple[str, ...],
         vocabularies: Vocabularies,
         batch_size: int,
-        order: EpochOrder,
-        seed: int = 0,
+        order: FeatureOrder | FirstView,
+        stream: Stream | None = None,
+        piece: np.ndarray | None = None,
     ) -> None:
         self.features = features
         self.batch_size = batch_size
         self.order = order
-        self.seed = seed
         self._labels = np.eye(len(classes), dtype=np.float32)[label_indices(part["label"], classes)]
         self._age = part["age"].to_numpy(np.float32)
         self._sex = vocabularies.sex.indices(part["sex"])
         self._localization = vocabularies.localization.indices(part["localization"])
+        self._stream = stream
+        self._piece = piece
+        self._pieces_of: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
         return -(-self.order.length // self.batch_size)
 
-    def views(self, epoch: int) -> np.ndarray:
-        """Return the view of each place of an epoch; a function of seed and epoch alone."""
-        random = generator(self.seed + VIEW_STREAM, epoch)
-        return random.integers(len(self.features), size=self.order.length)
+    def wait(self, epoch: int, step: int, meanwhile: Callable[[], None]) -> None:
+        """Return when the features of a step are there; `meanwhile` is called now and then.
+
+        Raises:
+            BaseException: What computing them has failed with.
+        """
+        if self._stream is None:
+            return
+        if self._pieces_of[0] != epoch:
+            self._pieces_of = epoch, self._pieces(self.order(epoch))
+        inside = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        self._stream.wait(int(self._pieces_of[1][inside].max()) + 1, meanwhile)
+
+    def _pieces(self, chosen: np.ndarray) -> np.ndarray:
+        assert self._piece is not None
+        return self._piece[chosen[:, 0], chosen[:, 1]]
+
+    def _gather(self, chosen: np.ndarray) -> np.ndarray:
+        if self._stream is not None:
+            self._stream.await_silently(int(self._pieces(chosen).max()) + 1)
+        return self.features[chosen[:, 0], chosen[:, 1]]
 
     def epochs(self, start: int = 0, stop: int | None = None, *, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of consecutive epochs, the first `first_step` ones left out."""
@@ -94,19 +97,14 @@ class FeatureBatches:
 
         def places(epoch: tf.Tensor) -> tf.data.Dataset:
             chosen = tf.numpy_function(
-                lambda number: np.stack([self.views(int(number)), self.order(int(number))], axis=1),
-                [epoch],
-                tf.int64,
-                stateful=False,
+                lambda number: self.order(int(number)), [epoch], tf.int64, stateful=False
             )
             chosen = tf.ensure_shape(chosen, (self.order.length, 2))
             return tf.data.Dataset.from_tensor_slices(chosen).batch(self.batch_size)
 
         def gather(chosen: tf.Tensor) -> tuple[Any, Any]:
             rows = chosen[:, 1]
-            features = tf.numpy_function(
-                lambda pairs: self.features[pairs[:, 0], pairs[:, 1]], [chosen], tf.float16, stateful=False
-            )
+            features = tf.numpy_function(self._gather, [chosen], tf.float16, stateful=False)
             inputs = {
                 FEATURES: tf.ensure_shape(features, (None, *self.features.shape[2:])),
                 "age": tf.gather(self._age, rows),
@@ -124,7 +122,11 @@ class FeatureBatches:
         if stop is not None:
             left = (stop - start) * self.steps_per_epoch - first_step
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(max(left, 0)))
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        options = tf.data.Options()
+        if self._stream is not None:
+            # Batches prepared ahead wait for features, and must not do so in the threads that compute them.
+            options.threading.private_threadpool_size = WAITING_THREADS
+        return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
 def split_at_features(config: RunConfig, model: keras.Model) -> tuple[keras.Model, keras.Model]:
@@ -160,9 +162,12 @@ def feature_source(
     model: keras.Model,
     images: ImageCache,
     labels: np.ndarray,
-    progress: Callable[[int, int], None],
+    report: Callable[[int, int], None],
+    meanwhile: Callable[[], None],
 ) -> Source:
     """Return the part of a model behind its features, with batches of these.
+
+    Features that are not cached are computed in a thread; returns as soon as the first step can be made.
 
     Args:
         config: The configuration; its method says where the features are taken.
@@ -171,172 +176,50 @@ def feature_source(
         model: The whole model; the part shares its layers.
         images: Decoded images.
         labels: Labels of the validation part, one-hot.
-        progress: Called with the number of images done and their total.
-    """
-    extractor, trained = split_at_features(config, model)
-    train_part, validation_part = (images.usable(cases.part(name)) for name in ("train", "validation"))
-    prepare.check_batch_size(config, len(train_part))
-    folder = cached_features(
-        config,
-        variant,
-        extractor,
-        {"train": train_part, "validation": validation_part},
-        images,
-        cases,
-        progress,
-    )
-    shared: dict[str, Any] = {"classes": cases.classes, "vocabularies": cases.vocabularies}
-    train = FeatureBatches(
-        np.load(folder / TRAIN_FILE, mmap_mode="r"),
-        train_part,
-        batch_size=config.training.batch_size,
-        order=prepare.order_of_epochs(config, train_part),
-        seed=config.training.seed,
-        **shared,
-    )
-    validation = FeatureBatches(
-        np.load(folder / VALIDATION_FILE, mmap_mode="r")[np.newaxis],
-        validation_part,
-        batch_size=config.training.validation_batch_size,
-        order=Sequential(len(validation_part)),
-        **shared,
-    )
-    return Source(trained, train, validation, labels, train.order.length)
-
-
-def cached_features(
-    config: RunConfig,
-    variant: ResolvedVariant,
-    extractor: keras.Model,
-    parts: dict[str, pd.DataFrame],
-    images: ImageCache,
-    cases: prepare.Cases,
-    progress: Callable[[int, int], None],
-) -> Path:
-    """Find or compute the features of both parts and return their folder.
+        report: Called with the number of features done and their total, now and during the training.
+        meanwhile: Called now and then until the first step can be made; may raise what ends the waiting.
 
     Raises:
         ModelError: The cache cannot be written.
     """
-    about = {
-        "network": _network(config, variant),
-        "method": config.training.method,
-        "decoding": images.decoding.as_dict(),
-        "augmentation": config.as_dict()["augmentation"],
-        "views": config.training.views,
-        "seed": config.training.seed,
-        "data": fingerprint(cases.table),
-        "split": cases.split.hash,
-        "weights": _digest(extractor),
-        "policy": extractor.dtype_policy.name,
-    }
-    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
-    base = cache_folder() / FEATURES
-    folder = base / key
-    if (folder / RECORD_FILE).exists():
-        return folder
-    temporary = base / f".{key}.{secrets.token_hex(4)}.part"
-    with on_full_disk(base):
-        temporary.mkdir(parents=True)
-        try:
-            _write(config, extractor, parts, images, cases, temporary, progress)
-            write_json(temporary / RECORD_FILE, about)
-            try:
-                temporary.rename(folder)
-            except OSError:
-                # Another process finished the same features first.
-                if not (folder / RECORD_FILE).exists():
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return folder
-
-
-def _write(
-    config: RunConfig,
-    extractor: keras.Model,
-    parts: dict[str, pd.DataFrame],
-    images: ImageCache,
-    cases: prepare.Cases,
-    folder: Path,
-    progress: Callable[[int, int], None],
-) -> None:
-    import tensorflow as tf
-
-    forward = tf.function(lambda image: extractor(image, training=False), reduce_retracing=True)
-    views = config.training.views
-    rows = len(parts["train"]) * views + len(parts["validation"])
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, rows)
-
-    def batches(part: str, augmented: bool) -> InputPipeline:
-        return InputPipeline(
-            parts[part],
-            images,
-            classes=cases.classes,
-            vocabularies=cases.vocabularies,
-            batch_size=min(BATCH, len(parts[part])),
-            augmentation=prepare.augmentation_of(config) if augmented else None,
-            seed=config.training.seed,
-        )
-
-    shape = tuple(extractor.output.shape[1:])
-    target = _new(folder / TRAIN_FILE, (views, len(parts["train"]), *shape))
-    for view in range(views):
-        # The first view is the plain image, as at inference.
-        pipeline = batches("train", augmented=view > 0)
-        _fill(target[view], forward, pipeline.epoch(view), advance)
-    target.flush()
-    target = _new(folder / VALIDATION_FILE, (len(parts["validation"]), *shape))
-    _fill(target, forward, batches("validation", augmented=False).epoch(0), advance)
-    target.flush()
-
-
-def _new(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    import os
-
-    target: np.memmap = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        # Writing to a mapped file on a full disk would kill the process.
-        with path.open("r+b") as stream:
-            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
-    return target
-
-
-def _fill(
-    target: np.ndarray, forward: Callable[[Any], Any], dataset: Any, advance: Callable[[int], None]
-) -> None:
-    start = 0
-    for inputs, _ in dataset:
-        values = forward(inputs["image"]).numpy()
-        # Float16 ends at 65,504; beyond it a feature would become infinite.
-        limit = np.finfo(np.float16).max
-        target[start : start + len(values)] = np.clip(values.astype(np.float32), -limit, limit)
-        start += len(values)
-        advance(len(values))
+    training = config.training
+    extractor, trained = split_at_features(config, model)
+    parts = {name: images.usable(cases.part(name)) for name in ("train", "validation")}
+    prepare.check_batch_size(config, len(parts["train"]))
+    features = find_or_begin(config, variant, extractor, parts, images, cases, report)
+    shared: dict[str, Any] = {"classes": cases.classes, "vocabularies": cases.vocabularies}
+    train = FeatureBatches(
+        features.train,
+        parts["train"],
+        batch_size=training.batch_size,
+        order=FeatureOrder(
+            prepare.order_of_passes(config, parts["train"]),
+            training.views,
+            prepare.order_of_epochs(config, parts["train"]).length,
+            training.seed,
+        ),
+        stream=features.stream,
+        piece=features.piece,
+        **shared,
+    )
+    validation = FeatureBatches(
+        features.validation[np.newaxis],
+        parts["validation"],
+        batch_size=training.validation_batch_size,
+        order=FirstView(len(parts["validation"])),
+        **shared,
+    )
+    source = Source(trained, train, validation, labels, train.order.length, train.wait, features.close)
+    try:
+        features.wait_for_validation(meanwhile)
+        train.wait(0, 0, meanwhile)
+    except BaseException:
+        source.close()
+        raise
+    return source
 
 
 def _place(config: RunConfig, model: keras.Model) -> Any:
     from skinzoo.model import feature_map
 
     return model.get_layer(POOLED_LAYER).output if config.training.method == "linear" else feature_map(model)
-
-
-def _network(config: RunConfig, variant: ResolvedVariant) -> dict[str, Any]:
-    """Return the choices that the features depend on, so that variants of one backbone share them."""
-    described = variant.describe()
-    behind = {"variant", "fusion", "head", "classes"}
-    if config.training.method == "frozen":
-        behind |= {"attention", "pooling"}
-    return {name: value for name, value in described.items() if name not in behind}
-
-
-def _digest(extractor: keras.Model) -> str:
-    digest = hashlib.sha256()
-    for weight in extractor.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()

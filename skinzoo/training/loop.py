@@ -229,6 +229,7 @@ class Loop:
         self._pace.begin()
         while state.step < self.steps:
             self.model.optimizer.learning_rate = phase.rate(state.epoch, state.step, self.steps, state.factor)
+            self.source.wait(state.epoch, state.step, self._stop_if_asked)
             self._callbacks.on_train_batch_begin(state.step)
             logs = self.model.train_function(self._batches)
             self._callbacks.on_train_batch_end(state.step, logs)
@@ -348,6 +349,10 @@ class Loop:
             hint=f"{keeps}Train anew with a lower --set optimizer.learning_rate=, with "
             "--set optimizer.clip_norm=1, or with --precision float32.",
         )
+
+    def _stop_if_asked(self) -> None:
+        if self.stop:
+            self._stop_now()
 
     def _stop_now(self) -> None:
         self._save()

@@ -16,7 +16,8 @@ from skinzoo.data.balancing import SYNTHETIC
 from skinzoo.quiet import import_keras
 from skinzoo.training import prepare
 from skinzoo.training.checks import check_settings
-from skinzoo.training.features import BATCH as FEATURE_BATCH
+from skinzoo.training.feature_cache import BATCH as FEATURE_BATCH
+from skinzoo.training.feature_cache import forward_of
 from skinzoo.training.features import FEATURES, split_at_features
 from skinzoo.training.hardware import restore_policy
 from skinzoo.training.optimizers import build_optimizer
@@ -201,7 +202,7 @@ def _timed(
     train, validation = batch(config.training.batch_size), batch(config.training.validation_batch_size)
     features = None
     if extractor is not None:
-        forward, pixels = tf.function(lambda image: extractor(image, training=False)), images(FEATURE_BATCH)
+        forward, pixels = forward_of(extractor), tf.constant(images(FEATURE_BATCH))
         features = timed(lambda: forward(pixels).numpy())
     return _Times(
         step=timed(lambda: trained.train_on_batch(*train)),

@@ -338,11 +338,16 @@ def training_batches(
     )
 
 
-def order_of_epochs(config: RunConfig, part: pd.DataFrame) -> EpochOrder:
-    """Return which rows of a training part each epoch shows."""
-    training, balance = config.training, config.balance
+def order_of_passes(config: RunConfig, part: pd.DataFrame) -> EpochOrder:
+    """Return which rows of a training part each pass shows."""
+    balance = config.balance
     method = "none" if balance.method in SYNTHETIC else balance.method
-    order = training_order(part["label"], method, seed=training.seed, per_class=balance.per_class)
+    return training_order(part["label"], method, seed=config.training.seed, per_class=balance.per_class)
+
+
+def order_of_epochs(config: RunConfig, part: pd.DataFrame) -> EpochOrder:
+    """Return which rows of a training part each epoch shows: one pass, or as many as its steps take."""
+    training, order = config.training, order_of_passes(config, part)
     if training.steps_per_epoch is not None:
         order = FixedLength(order, training.steps_per_epoch * training.batch_size)
     return order

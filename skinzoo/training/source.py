@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,6 +34,9 @@ class Source:
         validation: Batches of the validation part, in the order of `labels`.
         labels: Labels of the validation part, one-hot `(cases, classes)`.
         cases: Cases that an epoch of the training part shows.
+        wait: Called before each step with its epoch and number, and with what to call while waiting; returns
+            when the step's batch can be had.
+        close: Called when no batch is wanted any more.
     """
 
     model: keras.Model
@@ -40,3 +44,5 @@ class Source:
     validation: Batches
     labels: np.ndarray
     cases: int
+    wait: Callable[[int, int, Callable[[], None]], None] = lambda epoch, step, meanwhile: None
+    close: Callable[[], None] = lambda: None

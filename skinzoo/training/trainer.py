@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from skinzoo.model import ResolvedVariant
 
+FEATURES = "Computing features"
 INTENDED_USE = "Research and education. Not for diagnosis: no clinical evaluation has been made."
 
 
@@ -302,6 +303,8 @@ class _Training:
             for tracker in trackers:
                 tracker.broken_off()
             raise
+        finally:
+            source.close()
         assert state.best.epoch is not None
         source.model.set_weights(loop.store.best(state.best.epoch))
         self._write_model(model)
@@ -319,15 +322,23 @@ class _Training:
         return weights
 
     def _progress(self, what: str, stop: StopRequest) -> Callable[[int, int], None]:
+        check = self._unless_stopped(what, stop)
+
         def report(done: int, total: int) -> None:
             self.listener.prepared(what, done, total)
+            check()
+
+        return report
+
+    def _unless_stopped(self, what: str, stop: StopRequest) -> Callable[[], None]:
+        def check() -> None:
             if stop:
                 raise StoppedError(
                     f"Stopped before the first step: {what.lower()} was not done.",
                     hint=self._go_on(),
                 )
 
-        return report
+        return check
 
     def _source(self, model: keras.Model, images: Any, hardware: Hardware, stop: StopRequest) -> Any:
         from skinzoo.training.features import feature_source
@@ -343,7 +354,8 @@ class _Training:
                     model,
                     images,
                     labels,
-                    self._progress("Computing features", stop),
+                    lambda done, total: self.listener.prepared(FEATURES, done, total),
+                    self._unless_stopped(FEATURES, stop),
                 )
         train = prepare.training_batches(self.config, self.cases, images, replicas=hardware.replicas)
         validation = prepare.validation_batches(self.config, self.cases, images)
