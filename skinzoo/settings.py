@@ -192,6 +192,7 @@ class HardwareSettings:
     deterministic: bool = setting(False, "Ops that give the same result each time.")
     devices: str = setting("auto", "auto (every GPU), one, or the names of devices with commas between.")
     xla: bool = setting(False, "Compile steps with XLA.")
+    workers: int = setting(1, "Processes that share each batch; more than one need Ray.", least=1, most=4096)
 
 
 SECTIONS: Mapping[str, type] = MappingProxyType(

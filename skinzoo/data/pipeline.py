@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 ENDLESS = np.iinfo(np.int64).max
+SHARE_STREAM = 0x5A1E
 
 
 class InputPipeline:
@@ -45,6 +46,8 @@ class InputPipeline:
         seed: Seed of the augmentation.
         drop_remainder: Leave an epoch's last batch out where it is not full.
         sample_weight: Weights of shape `(rows of part,)`; a third element of each batch where given.
+        share: `(rank, size)`: of each batch only every `size`-th row, from `rank` on, where `size` processes
+            share the batches.
 
     Raises:
         DataError: A label is not among the classes, or an image is not in the cache.
@@ -64,6 +67,7 @@ class InputPipeline:
         seed: int = 0,
         drop_remainder: bool = False,
         sample_weight: Sequence[float] | np.ndarray | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"`batch_size` must be a whole number of at least 1. Received: {batch_size!r}.")
@@ -75,6 +79,7 @@ class InputPipeline:
         self.classes = tuple(classes)
         self.batch_size = batch_size
         self.drop_remainder = drop_remainder
+        self.share = share
         self.order = order if order is not None else Sequential(len(part))
         self._rows = images.rows(part["image_id"])
         self._labels = label_indices(part["label"], self.classes)
@@ -87,7 +92,10 @@ class InputPipeline:
                 f"`sample_weight` must have shape ({len(part)},). Received: {self._weight.shape}."
             )
         size = images.decoding.size
-        self._augmenter = Augmenter(augmentation, size=size, seed=seed) if augmentation else None
+        # Processes that share a batch draw differently.
+        self._augmenter = (
+            Augmenter(augmentation, size=size, seed=seed + share[0] * SHARE_STREAM) if augmentation else None
+        )
         if self.steps_per_epoch == 0:
             raise UsageError(
                 f"`batch_size` must be at most the {self.order.length} rows of an epoch where the remainder "
@@ -149,7 +157,7 @@ class InputPipeline:
         """
         rows = self.rows_of_epoch(epoch)
         for start in range(first_step * self.batch_size, len(rows), self.batch_size):
-            chosen = rows[start : start + self.batch_size]
+            chosen = self._own(rows[start : start + self.batch_size])
             inputs = {
                 "image": self.images.gather(self._rows[chosen]),
                 "age": self._age[chosen],
@@ -165,7 +173,11 @@ class InputPipeline:
         rows = tf.numpy_function(lambda number: self.order(int(number)), [epoch], tf.int64, stateful=False)
         rows = tf.ensure_shape(rows, (self.order.length,))
         batches = tf.data.Dataset.from_tensor_slices(rows).batch(self.batch_size, self.drop_remainder)
-        return batches.enumerate().map(lambda step, chosen: (epoch, step, chosen))
+        return batches.enumerate().map(lambda step, chosen: (epoch, step, self._own(chosen)))
+
+    def _own(self, batch: Any) -> Any:
+        rank, size = self.share
+        return batch if size == 1 else batch[rank::size]
 
     def _gather(self, epoch: tf.Tensor, step: tf.Tensor, chosen: tf.Tensor) -> tuple[Any, ...]:
         import tensorflow as tf

@@ -44,6 +44,7 @@ def check_settings(config: RunConfig, trackers: Sequence[str] = (), *, begun: bo
         _check_weights(config)
     _check_loss(config)
     _check_balance(config)
+    _check_workers(config)
 
 
 def _check_data(config: RunConfig) -> None:
@@ -124,6 +125,24 @@ def _check_balance(config: RunConfig) -> None:
             hint="Use --set balance.method=oversample.",
         )
     require("imblearn", extra="balance", purpose=f"Balancing by '{method}'")
+
+
+def _check_workers(config: RunConfig) -> None:
+    workers, training = config.hardware.workers, config.training
+    if workers == 1:
+        return
+    require("ray", extra="ray", purpose=f"Training on {workers} workers")
+    if training.method != "finetune":
+        raise UsageError(
+            f"`hardware.workers` must be 1 for method '{training.method}'. Received: {workers}.",
+            hint="Features are computed by one process; leave --workers out.",
+        )
+    if training.batch_size % workers:
+        raise UsageError(
+            f"`training.batch_size` must be a multiple of the {workers} workers that share a batch. "
+            f"Received: {training.batch_size}.",
+            hint=f"Use --batch-size {-(-training.batch_size // workers) * workers}.",
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -108,7 +108,9 @@ def _set_threads(count: int) -> None:
 def _logical(kind: str) -> list[str]:
     import tensorflow as tf
 
-    return [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices(kind)]
+    # Where processes train together, each sees the devices of all; its own come first, under the same names.
+    names = [device.name.rpartition("device:")[2] for device in tf.config.list_logical_devices(kind)]
+    return list(dict.fromkeys(names))
 
 
 def _devices(wanted: str) -> list[str]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from skinzoo.config import RunConfig
 from skinzoo.errors import ModelError, StoppedError
+from skinzoo.training.group import ALONE, Group
 from skinzoo.training.hardware import Hardware
 from skinzoo.training.listener import Listener, StepReport
-from skinzoo.training.normalisation import Reestimation, override_momentum
+from skinzoo.training.normalisation import Reestimation, override_momentum, running_statistics
 from skinzoo.training.optimizers import build_optimizer
 from skinzoo.training.pace import Pace
 from skinzoo.training.runs import FAILURE_FILE, RunFolder
@@ -92,6 +93,7 @@ class Loop:
         callbacks: Keras callbacks of plugins.
         listener: Who is told.
         stop: Whether to stop.
+        group: Processes that train together.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Loop:
         callbacks: list[keras.callbacks.Callback],
         listener: Listener,
         stop: StopRequest,
+        group: Group = ALONE,
     ) -> None:
         self.run = run
         self.config = config
@@ -116,6 +119,7 @@ class Loop:
         self.hardware = hardware
         self.listener = listener
         self.stop = stop
+        self.group = group
         self.store = run.checkpoints
         self.state = LoopState.fresh(config)
         self.steps = source.train.steps_per_epoch
@@ -147,6 +151,8 @@ class Loop:
                     checkpoint.variables(), with_optimizer=self.state.optimizer_since == phase.start
                 )
                 checkpoint = None
+            if first:
+                self.group.same(self.model.variables)
             self.state.optimizer_since = phase.start
             if first:
                 self._callbacks.on_train_begin()
@@ -184,10 +190,11 @@ class Loop:
                 _freeze_statistics(backbone)
         if training.batch_norm == "momentum":
             override_momentum(self.model, training.batch_norm_momentum)
+        optimizer = build_optimizer(
+            self.config.optimizer, phase.learning_rate, replicas=self.hardware.replicas
+        )
         self.model.compile(
-            optimizer=build_optimizer(
-                self.config.optimizer, phase.learning_rate, replicas=self.hardware.replicas
-            ),
+            optimizer=self.group.sharing(optimizer),
             loss=self.loss,
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=self.config.hardware.xla,
@@ -236,11 +243,13 @@ class Loop:
             state.step += 1
             state.epoch_seconds = time.monotonic() - began
             self._pace.stepped()
+            self.group.stepped()
             self._report(phase, logs)
-            if self.stop:
+            if self._asked_to_stop():
                 self._stop_now()
             if time.monotonic() - self._saved_at >= 60 * self.config.training.checkpoint_minutes:
                 self._save()
+        self.group.add_up(list(self.model.metrics_variables))
         # After a checkpoint behind the last step there are no logs; the metrics hold what they would say.
         results = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         self._check(results["loss"])
@@ -270,15 +279,16 @@ class Loop:
         self._lower_rate_at_plateau(phase)
         patience = self.config.training.patience
         state.ended = patience is not None and state.stopping.wait >= patience
-        if best:
+        if best and self.group.chief:
             self.store.save_best(state.epoch + 1, self.model.get_weights())
         state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
         self._callbacks.on_epoch_end(row["epoch"] - 1, {k: v for k, v in row.items() if k != "phase"})
         state.ended = state.ended or bool(self.model.stop_training)
         self._save()
-        self.run.write_history(state.history)
+        if self.group.chief:
+            self.run.write_history(state.history)
         self.listener.epoch_ended(row, best)
-        if self.stop and state.epoch < self.phases[-1].stop and not state.ended:
+        if self._asked_to_stop() and state.epoch < self.phases[-1].stop and not state.ended:
             raise self._stopped()
 
     def _lower_rate_at_plateau(self, phase: Phase) -> None:
@@ -292,8 +302,10 @@ class Loop:
             count = self.config.training.reestimate_batches
             batches = self.source.train.epochs(epoch, epoch + 1).take(count)
             self._reestimate(batch[0] for batch in batches)
-        probabilities = self.model.predict(self.source.validation.epochs(0, 1), verbose=0)
+        self.group.average(running_statistics(self.model))
         labels = self.source.labels
+        probabilities = self.model.predict(self.source.validation.epochs(0, 1), verbose=0)
+        probabilities = self.group.put_together(probabilities, len(labels))
         loss = cross_entropy(labels, probabilities)
         scores = classification_scores(labels.argmax(axis=1), probabilities) if math.isfinite(loss) else {}
         return {"val_loss": loss} | {f"val_{name}": value for name, value in scores.items()}
@@ -341,7 +353,8 @@ class Loop:
     def _fail(self, what: str, value: float) -> None:
         where = f"epoch {self.state.epoch + 1}, step {self.state.step}"
         message = f"{what} must be finite. Received: {value} in {where}."
-        self.run.write(FAILURE_FILE, {"message": message})
+        if self.group.chief:
+            self.run.write(FAILURE_FILE, {"message": message})
         kept = self.state.best.epoch
         keeps = f"The best epoch so far, {kept}, is kept in {self.store.folder}. " if kept else ""
         raise ModelError(
@@ -349,6 +362,10 @@ class Loop:
             hint=f"{keeps}Train anew with a lower --set optimizer.learning_rate=, with "
             "--set optimizer.clip_norm=1, or with --precision float32.",
         )
+
+    def _asked_to_stop(self) -> bool:
+        # Several processes stop after the same step or wait for each other forever.
+        return bool(self.stop) if self.group.size == 1 else self.group.stopping
 
     def _stop_if_asked(self) -> None:
         if self.stop:
@@ -382,7 +399,8 @@ class Loop:
         }
         if not all(np.isfinite(array).all() for array in arrays["model"] if array.dtype.kind == "f"):
             self._fail("Every weight", math.nan)
-        self.store.save(self.state.as_dict(), arrays)
+        if self.group.chief:
+            self.store.save(self.state.as_dict(), arrays)
         self._saved_at = time.monotonic()
 
     def _restore(self, arrays: Mapping[str, list[np.ndarray]], *, with_optimizer: bool) -> None:

@@ -24,6 +24,11 @@ def batch_normalisations(model: keras.Model) -> list[keras.layers.BatchNormaliza
     return [layer for layer in leaf_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
 
 
+def running_statistics(model: keras.Model) -> list[Any]:
+    """Return the running means and variances of a model."""
+    return [v for layer in batch_normalisations(model) for v in (layer.moving_mean, layer.moving_variance)]
+
+
 def override_momentum(model: keras.Model, momentum: float) -> None:
     """Lower the momentum of every batch normalisation to at most a value; before a step is compiled."""
     for layer in batch_normalisations(model):

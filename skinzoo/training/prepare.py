@@ -24,6 +24,7 @@ from skinzoo.data.table import class_counts, fingerprint
 from skinzoo.errors import DataError, ModelError, UsageError
 from skinzoo.registry import registry
 from skinzoo.specs import Head, LossRequest, LossSpec, Vocabularies
+from skinzoo.training.group import ALONE, Group
 from skinzoo.training.hardware import Hardware, set_up
 from skinzoo.training.order import FixedLength
 
@@ -299,7 +300,7 @@ def load_images(
 
 
 def training_batches(
-    config: RunConfig, cases: Cases, images: ImageCache, *, replicas: int = 1
+    config: RunConfig, cases: Cases, images: ImageCache, *, replicas: int = 1, group: Group = ALONE
 ) -> InputPipeline:
     """Return the batches of the training part, balanced and augmented.
 
@@ -309,13 +310,16 @@ def training_batches(
         images: Decoded images.
         replicas: Devices that share each batch. Each takes the mean over its own share, so that shares must
             be equal: several devices leave out an epoch's last batch where it is not full.
+        group: Processes that share each batch, likewise.
 
     Raises:
         UsageError: A batch would hold more than the training part, or cannot be shared equally.
     """
-    if config.training.batch_size % replicas:
+    sharers = replicas * group.size
+    if config.training.batch_size % sharers:
+        what = "devices" if group.size == 1 else "workers"
         raise UsageError(
-            f"`training.batch_size` must be a multiple of the {replicas} devices that share a batch. "
+            f"`training.batch_size` must be a multiple of the {sharers} {what} that share a batch. "
             f"Received: {config.training.batch_size}."
         )
     part = images.usable(cases.part("train"))
@@ -334,7 +338,8 @@ def training_batches(
         order=order_of_epochs(config, part),
         augmentation=augmentation_of(config),
         seed=config.training.seed,
-        drop_remainder=replicas > 1,
+        drop_remainder=sharers > 1,
+        share=(group.rank, group.size),
     )
 
 
@@ -372,10 +377,12 @@ def check_batch_size(config: RunConfig, rows: int) -> None:
         )
 
 
-def validation_batches(config: RunConfig, cases: Cases, images: ImageCache) -> InputPipeline:
-    """Return the batches of the validation part, in the table's order."""
+def validation_batches(
+    config: RunConfig, cases: Cases, images: ImageCache, *, group: Group = ALONE
+) -> InputPipeline:
+    """Return the batches of the validation part, in the table's order; this process's rows of a group's."""
     return InputPipeline(
-        images.usable(cases.part("validation")),
+        images.usable(cases.part("validation")).iloc[group.rank :: group.size],
         images,
         classes=cases.classes,
         vocabularies=cases.vocabularies,
@@ -383,9 +390,13 @@ def validation_batches(config: RunConfig, cases: Cases, images: ImageCache) -> I
     )
 
 
-def hardware_of(config: RunConfig) -> Hardware:
-    """Set up what a configuration asks for; training on features uses one device."""
-    return set_up(config.hardware, config.training.seed, single=config.training.method != "finetune")
+def hardware_of(config: RunConfig, group: Group = ALONE) -> Hardware:
+    """Set up what a configuration asks for.
+
+    Training on features uses one device, as does each process of a group.
+    """
+    single = config.training.method != "finetune" or group.size > 1
+    return set_up(config.hardware, config.training.seed, single=single)
 
 
 def one_hot(part: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:

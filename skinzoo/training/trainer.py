@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skinzoo.config import RunConfig
 from skinzoo.data.splits import Split
-from skinzoo.errors import DataError, SkinzooError, StoppedError
+from skinzoo.errors import DataError, SkinzooError, StoppedError, UsageError
 from skinzoo.files import replacing
 from skinzoo.home import runs_folder
 from skinzoo.plugins import describe
@@ -22,6 +22,7 @@ from skinzoo.specs import RecipeSpec
 from skinzoo.training import prepare
 from skinzoo.training.checks import check_settings
 from skinzoo.training.environment import describe_environment
+from skinzoo.training.group import ALONE, Group
 from skinzoo.training.hardware import Hardware, restore_policy
 from skinzoo.training.listener import Listener
 from skinzoo.training.lock import locked
@@ -104,6 +105,33 @@ def train(
         StoppedError: A signal asked to stop; the run can be gone on with.
     """
     listener = listener or Listener()
+    _check_alone(config)
+    run, cases, variant = begin(config, folder=folder, name=name, trackers=trackers)
+    training = _Training(run, config, cases, variant, listener)
+    with locked(run.path):
+        try:
+            return training.carry_out()
+        except (StoppedError, NoRoomError):
+            raise
+        except SkinzooError:
+            # What fails before its first step leaves nothing; later errors leave what --resume goes on with.
+            if not training.in_loop:
+                run.remove()
+            raise
+
+
+def begin(
+    config: RunConfig,
+    *,
+    folder: Path | None = None,
+    name: str | None = None,
+    trackers: Sequence[str] = (),
+) -> tuple[RunFolder, prepare.Cases, ResolvedVariant]:
+    """Make the run directory of a new training; arguments and errors as `train`.
+
+    Returns:
+        The run, its cases and its variant.
+    """
     check_settings(config, trackers)
     name = name or new_name(config.model.variant, config.recipe)
     check_name(name)
@@ -133,17 +161,7 @@ def train(
         },
         split=cases.split,
     )
-    training = _Training(run, config, cases, variant, listener)
-    with locked(run.path):
-        try:
-            return training.carry_out()
-        except (StoppedError, NoRoomError):
-            raise
-        except SkinzooError:
-            # What fails before its first step leaves nothing; later errors leave what --resume goes on with.
-            if not training.in_loop:
-                run.remove()
-            raise
+    return run, cases, variant
 
 
 def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResult:
@@ -161,29 +179,50 @@ def resume(run: RunFolder, *, listener: Listener | None = None) -> TrainingResul
     """
     listener = listener or Listener()
     with locked(run.path):
-        run.check_unfinished()
-        config = run.config()
-        check_settings(config, run.resolved()["trackers"], begun=True)
-        cases = prepare.read_cases(config, Split.load(run.path / SPLIT_FILE))
-        if cases.classes != run.classes():
-            raise DataError(
-                f"The data must have the classes of the run's model, {', '.join(run.classes())}. "
-                f"Received: {', '.join(cases.classes)}."
-            )
-        if cases.differences:
-            raise DataError(
-                f"The data must be those that the run began with. Received: {' '.join(cases.differences)}",
-                hint="Bring back the files and metadata of then, or train a new run.",
-            )
-        before, now = run.document(ENVIRONMENT_FILE)["packages"], describe_environment()["packages"]
-        if changed := sorted(name for name in before if before[name] != now.get(name)):
-            listener.notice(
-                f"Warning: other versions than the run began with: {', '.join(changed)}. "
-                "It may not go on exactly as it would have."
-            )
+        _check_alone(run.config())
+        return go_on(run, listener=listener)
+
+
+def go_on(run: RunFolder, *, listener: Listener, group: Group = ALONE) -> TrainingResult:
+    """Go on with a run that the caller has locked; errors as `resume`.
+
+    Args:
+        run: The run.
+        listener: Who is told of what happens.
+        group: Processes that train it together, this one being one of them.
+    """
+    run.check_unfinished()
+    config = run.config()
+    check_settings(config, run.resolved()["trackers"], begun=True)
+    cases = prepare.read_cases(config, Split.load(run.path / SPLIT_FILE))
+    if cases.classes != run.classes():
+        raise DataError(
+            f"The data must have the classes of the run's model, {', '.join(run.classes())}. "
+            f"Received: {', '.join(cases.classes)}."
+        )
+    if cases.differences:
+        raise DataError(
+            f"The data must be those that the run began with. Received: {' '.join(cases.differences)}",
+            hint="Bring back the files and metadata of then, or train a new run.",
+        )
+    before, now = run.document(ENVIRONMENT_FILE)["packages"], describe_environment()["packages"]
+    if changed := sorted(name for name in before if before[name] != now.get(name)):
+        listener.notice(
+            f"Warning: other versions than the run began with: {', '.join(changed)}. "
+            "It may not go on exactly as it would have."
+        )
+    if group.chief:
         (run.path / FAILURE_FILE).unlink(missing_ok=True)
-        variant = prepare.resolve(config, cases)
-        return _Training(run, config, cases, variant, listener).carry_out()
+    variant = prepare.resolve(config, cases)
+    return _Training(run, config, cases, variant, listener, group).carry_out()
+
+
+def _check_alone(config: RunConfig) -> None:
+    if config.hardware.workers > 1:
+        raise UsageError(
+            f"`hardware.workers` must be 1 to train in this process. Received: {config.hardware.workers}.",
+            hint="Train on several with `skinzoo train`, or skinzoo.scale.training.train in Python.",
+        )
 
 
 class _Training:
@@ -196,12 +235,14 @@ class _Training:
         cases: prepare.Cases,
         variant: ResolvedVariant,
         listener: Listener,
+        group: Group = ALONE,
     ) -> None:
         self.run = run
         self.config = config
         self.cases = cases
         self.variant = variant
         self.listener = listener
+        self.group = group
         self.in_loop = False
 
     def carry_out(self) -> TrainingResult:
@@ -209,8 +250,8 @@ class _Training:
         import_keras()
         for notice in prepare.case_notices(self.cases, self.config):
             self.listener.notice(notice)
-        hardware = prepare.hardware_of(self.config)
-        if hardware.left_out:
+        hardware = prepare.hardware_of(self.config, self.group)
+        if hardware.left_out and self.group.size == 1:
             self.listener.notice(
                 f"Method '{self.config.training.method}' trains on one device, {hardware.devices[0]}; "
                 f"{', '.join(hardware.left_out)} stays idle."
@@ -266,7 +307,10 @@ class _Training:
         source = self._source(model, images, hardware, stop)
         plan = phases(self.config, pretrained=pretrained)
         trackers = make_trackers(
-            self.run.resolved()["trackers"], self.run, self.config.as_dict(), self.listener.notice
+            self.run.resolved()["trackers"] if self.group.chief else (),
+            self.run,
+            self.config.as_dict(),
+            self.listener.notice,
         )
         loop = Loop(
             self.run,
@@ -279,6 +323,7 @@ class _Training:
             + trackers,
             listener=self.listener,
             stop=stop,
+            group=self.group,
         )
         self.listener.began(
             {
@@ -294,6 +339,7 @@ class _Training:
                 if checkpoint is None
                 else (checkpoint.state["epoch"], checkpoint.state["step"]),
                 **hardware.describe(),
+                "replicas": hardware.replicas * self.group.size,
             }
         )
         self.in_loop = True
@@ -306,6 +352,8 @@ class _Training:
         finally:
             source.close()
         assert state.best.epoch is not None
+        if not self.group.chief:
+            return self._result(state)
         source.model.set_weights(loop.store.best(state.best.epoch))
         self._write_model(model)
         result = self._result(state)
@@ -318,7 +366,8 @@ class _Training:
         if going_on:
             settled: dict[str, Any] = self.run.document(WEIGHTS_FILE)
             return settled
-        self.run.write(WEIGHTS_FILE, weights)
+        if self.group.chief:
+            self.run.write(WEIGHTS_FILE, weights)
         return weights
 
     def _progress(self, what: str, stop: StopRequest) -> Callable[[int, int], None]:
@@ -357,8 +406,10 @@ class _Training:
                     lambda done, total: self.listener.prepared(FEATURES, done, total),
                     self._unless_stopped(FEATURES, stop),
                 )
-        train = prepare.training_batches(self.config, self.cases, images, replicas=hardware.replicas)
-        validation = prepare.validation_batches(self.config, self.cases, images)
+        train = prepare.training_batches(
+            self.config, self.cases, images, replicas=hardware.replicas, group=self.group
+        )
+        validation = prepare.validation_batches(self.config, self.cases, images, group=self.group)
         return Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
 
     def _write_model(self, model: keras.Model) -> None:
