@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 from skinzoo.errors import ServingError, UsageError
 from skinzoo.extras import require
+from skinzoo.quiet import silenced
 
 EXTRA = "ray"
 LOCAL, AUTO = "local", "auto"
@@ -23,6 +25,8 @@ _QUIET = {
     # Both announce what a later version will do.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    # Else it writes what it held back when it ends.
+    "RAY_DEDUP_LOGS": "0",
     # Its C++ part writes to stderr, past Python's logging.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
@@ -70,7 +74,7 @@ def connect(
     try:
         if address is not None:
             _reach(address)
-        with _own_signals():
+        with _own_signals(), silenced(shown_on_failure=True):
             ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())[:300]
@@ -81,7 +85,8 @@ def connect(
             hint="See where it runs with `ray status`, or leave --address out to start one here.",
         ) from error
     try:
-        yield ray
+        with _own_stdout():
+            yield ray
     finally:
         with _own_signals():
             ray.shutdown()
@@ -115,3 +120,32 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _WithoutRay:
+    """A stream without what Ray's thread for messages writes, such as that a worker died.
+
+    Args:
+        stream: Where everything else goes.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        theirs = threading.current_thread().name == "ray_listen_error_messages"
+        return len(text) if theirs else self._stream.write(text)
+
+
+@contextmanager
+def _own_stdout() -> Iterator[None]:
+    """Keep stdout to the results of a command: Ray writes there whatever `log_to_driver` says."""
+    before = sys.stdout
+    sys.stdout = _WithoutRay(before)
+    try:
+        yield
+    finally:
+        sys.stdout = before
