@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,13 @@ class Progress:
     Args:
         sweep: The sweep.
         listener: Who is told.
-        settled: Trials that were settled before.
+        settled: Names of the trials that were settled before.
     """
 
-    def __init__(self, sweep: Sweep, listener: SweepListener, *, settled: int) -> None:
+    def __init__(self, sweep: Sweep, listener: SweepListener, *, settled: Iterable[str]) -> None:
         self.sweep = sweep
         self.listener = listener
-        self.settled = settled
+        self.settled = set(settled)
         self._noticed: set[str] = set()
         self.said: dict[str, str] = {}
         self.metric = sweep.trials.metric
@@ -117,9 +117,9 @@ class Progress:
     def ended(self, trial: Trial) -> None:
         """Tell what became of a trial."""
         outcome = self.outcome(trial)
-        if outcome.state in SETTLED:
-            self.settled += 1
-            self.listener.trial_ended(outcome, self.settled, len(self.sweep.trials.all))
+        if outcome.state in SETTLED and trial.name not in self.settled:
+            self.settled.add(trial.name)
+            self.listener.trial_ended(outcome, len(self.settled), len(self.sweep.trials.all))
 
     def outcome(self, trial: Trial, *, kept: bool = False) -> Outcome:
         """Return where a trial stands."""
@@ -129,7 +129,7 @@ class Progress:
     def stopped(self) -> StoppedError:
         """Return the error for a sweep that a signal stopped."""
         return StoppedError(
-            f"Stopped; {self.settled} of {len(self.sweep.trials.all)} trials are settled, and the work of "
-            "others is saved.",
+            f"Stopped; {len(self.settled)} of {len(self.sweep.trials.all)} trials are settled, the work of "
+            "the others is saved.",
             hint="The same command goes on.",
         )

@@ -121,7 +121,7 @@ def carry_out(
         before = {one.trial.name: one for one in sweep.outcomes() if one.state in SETTLED}
         if before:
             listener.notice(f"{len(before)} of {len(sweep.trials.all)} trials are settled already.")
-        progress = Progress(sweep, listener, settled=len(before))
+        progress = Progress(sweep, listener, settled=before)
         to_do = [one for one in sweep.trials.all if one.name not in before]
         if to_do and ray:
             with connect(address, purpose="`skinzoo sweep --ray`") as cluster:

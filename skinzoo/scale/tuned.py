@@ -7,10 +7,12 @@ the same way, and a process that is killed costs what it did since its last chec
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from skinzoo.settings import MONITORS
 from skinzoo.training.runs import FAILED, FINISHED, RunFolder
 from skinzoo.training.signals import StopRequest
 
+LOG_FILE = "ray.log"
 _LOOK_SECONDS = 1.0
 _QUIET = {
     # Its loggers and files say again what the run directories hold.
@@ -80,19 +83,40 @@ def run_trials(ray: Any, trials: Sequence[Trial], kept: Sequence[Outcome], progr
                 name="tune",
                 storage_path=str(storage),
                 stop=_Stopper(stop),
+                # Runs have checkpoints of their own.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=CRASHES),
                 callbacks=[_Callback(progress, {one.name: one for one in trials})],
                 verbose=0,
             ),
         )
         try:
-            tuner.fit()
+            with _logged(progress.sweep.own_folder / "logs" / LOG_FILE):
+                tuner.fit()
         except KeyboardInterrupt:
             raise progress.stopped() from None
         finally:
             shutil.rmtree(storage, ignore_errors=True)
         if stop:
             raise progress.stopped()
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Write into a file what Ray Tune prints and logs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    log = logging.getLogger("ray.tune")
+    before = log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        with path.open("a", encoding="utf-8") as stream, redirect_stdout(stream):
+            yield
+    finally:
+        log.propagate = before
+        log.removeHandler(handler)
+        handler.close()
 
 
 class _Worker(tune.Trainable):
@@ -131,6 +155,12 @@ class _Worker(tune.Trainable):
         if self._process is not None:
             # One that waits has saved its epoch.
             self._process.close(at_once=self._waiting)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        pass
 
     def _epoch(self, row: Mapping[str, Any]) -> dict[str, Any]:
         self._last = {"epoch": int(row["epoch"]), self._metric: float(row[self._metric])}
