@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -126,6 +127,11 @@ class ShardFolder:
         self._sessions: list[dict[str, Any]] = []
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"--to must be a folder with --ray. Received: the file '{path}'.")
+        if overwrite and self._there() and not (self.path / MANIFEST_FILE).is_file():
+            raise UsageError(
+                f"--overwrite must replace a folder of results. Received: '{path}' without {MANIFEST_FILE}.",
+                hint="Choose another folder.",
+            )
         if self._there() and not (resume or overwrite):
             raise UsageError(
                 f"The output must not exist. Received: '{path}'.",
@@ -144,6 +150,11 @@ class ShardFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.path.is_dir() and not any(self.path.glob(PATTERN)):
+            # Nothing came of it, so the same command must do when it is given again.
+            (self.path / MANIFEST_FILE).unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.rmdir()
         os.close(self._lock)
 
     def begin(self, plan: Plan) -> list[range]:
