@@ -155,3 +155,24 @@ def test_arguments_that_do_not_go_together(folder):
         read_source([folder], age=5)
     with pytest.raises(UsageError, match="--images must come with a table"):
         read_source([folder / "a.jpg"], images=folder)
+
+
+def test_a_parquet_table_is_as_the_same_csv(folder, tmp_path):
+    pa = pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+    pq = pytest.importorskip("pyarrow.parquet")
+    images = [folder / "a.jpg", folder / "b.jpg"]
+    columns = {
+        "ID": ["a", "b"],
+        "image_path": [str(path) for path in images],
+        "Age": pa.array([55.0, None]),
+        "sex": ["f", None],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "cases.parquet")
+    table = write(tmp_path / "cases.csv", f"id,image_path,age,sex\na,{images[0]},55,f\nb,{images[1]},,\n")
+    found, expected = (
+        [ready(case, MODEL) for case in cases_of(path)] for path in (tmp_path / "cases.parquet", table)
+    )
+    assert [str(one) for one in found] == [str(one) for one in expected]
+    (tmp_path / "bad.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match="readable Parquet file"):
+        cases_of(tmp_path / "bad.parquet")
