@@ -5,8 +5,8 @@ engines: `skinzoo serve` with TensorFlow, with OpenVINO in float32 and in bfloat
     python benchmarks/serve.py EXPORT --part engines
 
 peers: BentoML, LitServe and Ray Serve (extra `bench`) answer `serving_default` of the same SavedModel with
-their own batching, up to 32 images; skinzoo answers over gRPC and over REST. A peer gets the file itself as
-the body over HTTP, LitServe base64 in JSON as skinzoo's REST does, since it takes no other body.
+their own batching, up to 32 images; skinzoo answers over gRPC and over REST. Ray Serve gets the file as
+the body over HTTP, BentoML and LitServe base64 in JSON as skinzoo's REST does.
 
     python benchmarks/serve.py EXPORT --part peers
 
@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Contender:
 
     Args:
         name: Its name in the results.
-        protocol: `grpc`, `rest`, `body` or `json`.
+        protocol: `grpc`, `rest`, `body`, `json` or `list`.
         options: For `skinzoo serve`; unused for a peer.
         peer: File of a peer in benchmarks/peers; empty for skinzoo.
         module: What must be installed.
@@ -70,7 +70,7 @@ ENGINES = (
 ALL_PEERS = (
     Contender("skinzoo grpc"),
     Contender("skinzoo rest", "rest"),
-    Contender("bentoml", "body", peer="bento_service.py", module="bentoml"),
+    Contender("bentoml", "list", peer="bento_service.py", module="bentoml"),
     Contender("litserve", "json", peer="lit_server.py", module="litserve"),
     Contender("ray serve", "body", peer="ray_app.py", module="ray"),
 )
@@ -162,6 +162,7 @@ def _write_payloads(folder: Path, model: str) -> None:
         rows = {
             "body": image,
             "json": json.dumps({"image": encoded}).encode(),
+            "list": json.dumps({"images": [encoded]}).encode(),
             "grpc": _request(model, image),
             "rest": json.dumps({"instances": [instance]}).encode(),
         }
@@ -184,12 +185,14 @@ def started(one: Contender, export: Path, options: list[str], payloads: Path) ->
         "rest": f"http://{address}/v1/models/{export.resolve().parent.name}:predict",
         "body": f"http://{address}/classify",
         "json": f"http://{address}/classify",
+        "list": f"http://{address}/classify",
     }[one.protocol]
     begin = time.perf_counter()
     process = subprocess.Popen(
         words,
         stdout=subprocess.DEVNULL,
         stderr=None if one.peer else subprocess.DEVNULL,
+        env=os.environ | {"BENTOML_DO_NOT_TRACK": "True", "RAY_USAGE_STATS_ENABLED": "0"},
         start_new_session=True,
     )
     try:
@@ -197,12 +200,13 @@ def started(one: Contender, export: Path, options: list[str], payloads: Path) ->
         yield url, time.perf_counter() - begin
     finally:
         # Peers have processes of their own, which are all of this one's session.
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
-        except subprocess.TimeoutExpired:
+        # Whatever is left of it must not share the processor with the next one.
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], one: Contender, url: str, payloads: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -10,8 +11,11 @@ from model import BATCH, WAIT_SECONDS, Model
 from ray import serve
 from starlette.requests import Request
 
+# Ray gives a replica's libraries as many threads as it counts cores for it; the others have all of them.
+CORES = os.cpu_count() or 1
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
+
+@serve.deployment(num_replicas=1, max_ongoing_requests=256, ray_actor_options={"num_cpus": CORES})
 class Classifier:
     """One replica that runs batches."""
 
@@ -30,7 +34,7 @@ class Classifier:
 
 if __name__ == "__main__":
     folder, port = sys.argv[1:]
-    ray.init(include_dashboard=False, num_cpus=2, log_to_driver=False)
+    ray.init(include_dashboard=False, num_cpus=CORES, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(port)})
     serve.run(Classifier.bind(folder), route_prefix="/classify")
     while True:
