@@ -104,7 +104,7 @@ def test_a_dry_run_shows_the_summary_and_what_was_changed(cli):
     assert result.stdout.startswith("recipe   frozen (hash ")
     assert "of it to" in result.stdout, "the time for computing features"
     summary, _, changes = result.stdout.partition("changed in frozen")
-    assert "steps    2 epochs of 4 steps" in summary
+    assert "steps    2 epochs of 32 steps" in summary
     changed = [
         line.split()[0] for line in changes.splitlines()[2:] if line.startswith(("data.", "training."))
     ]

@@ -84,7 +84,7 @@ def test_two_devices_train_as_one_does(tmp_path, sample_home):
 def test_features_are_trained_on_one_of_two_devices(tmp_path, sample_home, recipe):
     program = PROGRAM.replace('make_config("cnn",', f'make_config("cnn", recipe="{recipe}",')
     settings = [text for text in SETTINGS if "fusion" not in text]
-    more = ["training.views=1", "hardware.devices='CPU:0,CPU:1'"]
+    more = ["training.views=1", "training.steps_per_epoch=4", "hardware.devices='CPU:0,CPU:1'"]
     found = run_program(program, tmp_path, sample_home, [*settings, *more])
     assert len(found) == 12
     (run,) = tmp_path.iterdir()
