@@ -164,6 +164,8 @@ def serve(
     image: launcher.Image = None,
     gpus: launcher.Gpus = None,
     per_process_gpu_memory_fraction: launcher.MemoryFraction = 0.0,
+    ready_cert: launcher.ReadyCert = None,
+    ready_key: launcher.ReadyKey = None,
     grpc_max_threads: Annotated[
         int, typer.Option(min=1, help="Calls at the same time; most wait for their batch.")
     ] = 128,
@@ -216,6 +218,8 @@ def serve(
             "--image": image,
             "--gpus": gpus,
             "--per-process-gpu-memory-fraction": per_process_gpu_memory_fraction,
+            "--ready-cert": ready_cert,
+            "--ready-key": ready_key,
         },
         of_ours={
             "--backend": backend,
@@ -300,6 +304,8 @@ def serve(
             gpus=gpus,
             memory_fraction=per_process_gpu_memory_fraction,
             flags=foreign,
+            cert=ready_cert,
+            key=ready_key,
         )
         return
     for source in request.sources:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from skinzoo.errors import UsageError, one_of
 
 if TYPE_CHECKING:
     from skinzoo.serving.serve import ServeRequest
+    from skinzoo.serving.tensorflow_ready import Pair
     from skinzoo.serving.tensorflow_server import TensorFlowServer
 
 SKINZOO, TENSORFLOW = "skinzoo", "tensorflow"
@@ -46,6 +48,15 @@ MemoryFraction = Annotated[
         help="Part of a GPU's memory that TensorFlow Serving takes.",
     ),
 ]
+ReadyCert = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Certificate to ask TensorFlow Serving with whether it is ready, where clients must have one; "
+        "the server's own unless given.",
+    ),
+]
+ReadyKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Key of --ready-cert.")]
 
 
 def check_server(server: str, *, of_tensorflow: dict[str, Any], of_ours: dict[str, Any]) -> None:
@@ -77,12 +88,19 @@ def run(
     gpus: str | None,
     memory_fraction: float,
     flags: Mapping[str, str],
+    cert: Path | None,
+    key: Path | None,
 ) -> None:
     """Run TensorFlow Serving until it ends."""
     from skinzoo.serving.tensorflow_server import BINARY, LaunchOptions, launched
 
     options = LaunchOptions(
-        binary=binary or BINARY, image=image, gpus=gpus, memory_fraction=memory_fraction, flags=flags
+        binary=binary or BINARY,
+        image=image,
+        gpus=gpus,
+        memory_fraction=memory_fraction,
+        flags=flags,
+        client=_client(cert, key),
     )
     ready: list[TensorFlowServer] = []
 
@@ -102,3 +120,18 @@ def run(
         render.notice(f"Ready: gRPC on {server.address}{rest}. Stop with Ctrl-C.")
         server.wait()
     render.notice("Stopped.")
+
+
+def _client(cert: Path | None, key: Path | None) -> Pair | None:
+    from skinzoo.serving.tensorflow_ready import Pair
+
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise UsageError(
+            "`--ready-cert` must come with --ready-key. Received: one of them alone.", hint="Give both."
+        )
+    try:
+        return Pair(key=key.read_bytes(), certificate=cert.read_bytes())
+    except OSError as error:
+        raise UsageError(f"`--ready-cert` and `--ready-key` must be readable. Received: {error}.") from error

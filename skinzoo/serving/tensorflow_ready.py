@@ -8,8 +8,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -31,10 +32,24 @@ from skinzoo.serving.tensors import to_array, to_proto
 from skinzoo.serving.tls import Tls
 
 _PAUSE = 0.25
+_MOST_CLOSED = 20
 _SECONDS = 60.0
 _AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 _END = get_model_status_pb2.ModelVersionStatus.END
 _LATER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Who a client is.
+
+    Args:
+        key: Private key, PEM.
+        certificate: Its certificate with those that lead to its authority, PEM.
+    """
+
+    key: bytes = field(repr=False)
+    certificate: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +60,19 @@ class Asked:
         address: `HOST:PORT` of its gRPC.
         sources: What it is to serve.
         tls: Its key and certificates; None for plain connections.
+        client: The client's own key and certificate, where clients must have one; the server's own for None.
         alive: Raises where it has ended.
     """
 
     address: str
     sources: Sequence[ModelSource]
     tls: Tls | None = None
+    client: Pair | None = None
     alive: Callable[[], None] = lambda: None
+
+
+class _ClosedError(Exception):
+    """A connection that was closed after its TLS handshake."""
 
 
 def wait_until_ready(asked: Asked, *, seconds: float) -> None:
@@ -61,10 +82,21 @@ def wait_until_ready(asked: Asked, *, seconds: float) -> None:
         ServingError: It has ended, a version does not load, answers differ, or it takes too long.
     """
     end = time.monotonic() + seconds
-    channel = None
+    channel, closed = None, 0
     while channel is None:
         asked.alive()
-        channel = _connect(asked)
+        try:
+            channel = _connect(asked)
+        except _ClosedError:
+            # Once may be a server that has not quite begun.
+            closed += 1
+            if closed == _MOST_CLOSED:
+                raise ServingError(
+                    "TensorFlow Serving must let the check of its readiness in. "
+                    "Received: connections that it closes when it has seen the certificate.",
+                    hint="Where its own is not for clients too, give one that is: --ready-cert FILE "
+                    "--ready-key FILE",
+                ) from None
         _pause(asked, end, "a connection")
     with closing(channel):
         for source in asked.sources:
@@ -136,35 +168,61 @@ def _check_golden(channel: grpc.Channel, source: ModelSource, version: int) -> N
 
 
 def _connect(asked: Asked) -> grpc.Channel | None:
-    """Return a channel; None where nobody listens yet."""
+    """Return a channel; None where nobody listens yet.
+
+    Raises:
+        ServingError: Whoever listens is not who is meant.
+        _ClosedError: It does not let this client in.
+    """
     host, _, port = asked.address.rpartition(":")
+    client = asked.client or (
+        Pair(key=asked.tls.key, certificate=asked.tls.certificate) if asked.tls else None
+    )
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS) as connection:
-            name = _name_in_certificate(connection, asked.tls) if asked.tls is not None else None
+            name = _name_of(connection, asked.tls, client) if asked.tls and client else None
+    except ssl.SSLCertVerificationError as error:
+        raise ServingError(
+            "TensorFlow Serving must show the certificate of --ssl-config-file. "
+            f"Received: another one, {error.verify_message}.",
+            hint="Something else listens there, or the certificate is not valid now.",
+        ) from error
     except OSError:
         return None
-    if asked.tls is None:
+    if asked.tls is None or client is None:
         return grpc.insecure_channel(asked.address)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=asked.tls.ca + b"\n" + asked.tls.certificate,
-        private_key=asked.tls.key,
-        certificate_chain=asked.tls.certificate,
+        private_key=client.key,
+        certificate_chain=client.certificate,
     )
     # It is reached over this machine's own address, which no certificate need name.
     options = [("grpc.ssl_target_name_override", name)] if name else []
     return grpc.secure_channel(asked.address, credentials, options=options)
 
 
-def _name_in_certificate(connection: socket.socket, tls: Tls) -> str | None:
+def _name_of(connection: socket.socket, tls: Tls, client: Pair) -> str | None:
+    """Return a name that the server's certificate has, once it has let this client in."""
     context = ssl.create_default_context(cadata=(tls.ca + b"\n" + tls.certificate).decode("ascii"))
+    # Its own certificate is known here, and is trusted whoever has signed it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = False
     context.set_alpn_protocols(["h2"])
     with tempfile.TemporaryDirectory() as folder:
         pair = Path(folder, "pair.pem")
         pair.touch(mode=0o600)
-        pair.write_bytes(tls.key.rstrip() + b"\n" + tls.certificate)
+        pair.write_bytes(client.key.rstrip() + b"\n" + client.certificate)
         context.load_cert_chain(pair)
     with context.wrap_socket(connection) as secured:
-        found = secured.getpeercert() or {}
-    alternatives: list[tuple[str, str]] = list(found.get("subjectAltName", ()))  # type: ignore[arg-type]
-    return next((value for kind, value in alternatives if kind == "DNS"), None)
+        # In TLS 1.3 a client is refused after the handshake; a server that accepts it speaks first in HTTP/2.
+        try:
+            heard = secured.recv(1)
+        except OSError as error:
+            raise _ClosedError from error
+        if not heard:
+            raise _ClosedError
+        found: Any = secured.getpeercert() or {}
+    alternatives = found.get("subjectAltName", ())
+    subject = [pair for part in found.get("subject", ()) for pair in part]
+    wanted = ("DNS", "IP Address") if alternatives else ("commonName",)
+    return next((value for kind, value in alternatives or subject if kind in wanted), None)

@@ -17,7 +17,7 @@ from skinzoo.addresses import is_loopback
 from skinzoo.errors import ServingError, UsageError
 from skinzoo.serving.serve import ServeRequest
 from skinzoo.serving.tensorflow_files import MODELS, batching_for, write_files
-from skinzoo.serving.tensorflow_ready import Asked, wait_until_ready
+from skinzoo.serving.tensorflow_ready import Asked, Pair, wait_until_ready
 
 BINARY = "tensorflow_model_server"
 LAST_LINES = 20
@@ -37,6 +37,7 @@ class LaunchOptions:
             anything switches the batches of a GPU on.
         memory_fraction: Part of a GPU's memory that it takes; 0 for what it needs, up to all.
         flags: Further flags of its own, name to value.
+        client: Who asks whether it is ready, where clients need a certificate; the server itself for None.
         ready_seconds: How long it may take until it is ready.
     """
 
@@ -45,6 +46,7 @@ class LaunchOptions:
     gpus: str | None = None
     memory_fraction: float = 0.0
     flags: Mapping[str, str] = field(default_factory=dict)
+    client: Pair | None = None
     ready_seconds: float = 600.0
 
 
@@ -186,6 +188,7 @@ def launched(
                 address=server.address,
                 sources=request.sources,
                 tls=request.server.protection.tls,
+                client=options.client,
                 alive=server.alive,
             )
             wait_until_ready(asked, seconds=options.ready_seconds)

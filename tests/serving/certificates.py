@@ -24,15 +24,24 @@ class Authority:
             "req", "-x509", *_NEW_KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=ca"
         )
         for name in ("server", "client"):
-            self._openssl(
-                "req", "-new", *_NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr",
-                "-subj", f"/CN={name}",
-            )  # fmt: skip
-            (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
-            self._openssl(
-                "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                "-out", f"{name}.crt", "-days", "2", "-extfile", "names",
-            )  # fmt: skip
+            self.signed(name, "subjectAltName=IP:127.0.0.1,DNS:localhost")
+
+    def signed(self, name, extensions):
+        """Sign a certificate and return its key and itself, PEM.
+
+        Args:
+            name: Name of its files and of its subject.
+            extensions: Lines of an extension file of openssl.
+        """
+        self._openssl(
+            "req", "-new", *_NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"
+        )
+        (self.folder / "extensions").write_text(extensions)
+        self._openssl(
+            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+            "-out", f"{name}.crt", "-days", "2", "-extfile", "extensions",
+        )  # fmt: skip
+        return tuple((self.folder / f"{name}.{end}").read_bytes() for end in ("key", "crt"))
 
     def _openssl(self, *arguments):
         done = subprocess.run(
