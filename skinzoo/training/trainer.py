@@ -244,6 +244,7 @@ class _Training:
         self.listener = listener
         self.group = group
         self.in_loop = False
+        self._close: Callable[[], None] = lambda: None
 
     def carry_out(self) -> TrainingResult:
         began = time.monotonic()
@@ -267,6 +268,7 @@ class _Training:
                 raise NoRoomError(error.message, hint=hint) from error
             raise
         finally:
+            self._close()
             restore_policy()
 
     def _kept(self) -> str:
@@ -305,6 +307,7 @@ class _Training:
         if not pretrained and (notice := _without_weights(self.config.training)):
             self.listener.notice(notice)
         source = self._source(model, images, hardware, stop)
+        self._close = source.close
         plan = phases(self.config, pretrained=pretrained)
         trackers = make_trackers(
             self.run.resolved()["trackers"] if self.group.chief else (),
@@ -349,8 +352,6 @@ class _Training:
             for tracker in trackers:
                 tracker.broken_off()
             raise
-        finally:
-            source.close()
         assert state.best.epoch is not None
         if not self.group.chief:
             return self._result(state)
