@@ -96,10 +96,13 @@ class LiveListener(Listener):
 
     def prepared(self, what: str, done: int, total: int) -> None:
         """Move a bar of its own, which goes when all is done."""
-        if done < total:
-            self._show("preparation", what, done, total, "")
-        else:
+        if done == total:
             self._hide("preparation")
+        elif "training" in self._tasks:
+            # Where the training is told of, a narrow terminal has no room for more than its details.
+            self._show("preparation", "", done, total, f"{what}: {done:,} of {total:,}")
+        else:
+            self._show("preparation", what, done, total, "")
 
     def stepped(self, report: StepReport) -> None:
         """Move the bar."""
