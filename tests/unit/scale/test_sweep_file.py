@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
-import tomllib
 
 from skinzoo.config import make_config
 from skinzoo.errors import SkinzooError, UsageError
+from skinzoo.files import tomllib
 from skinzoo.scale.best import best_as_toml
 from skinzoo.scale.outcomes import FAILED, FINISHED, Outcome, rank_settings
 from skinzoo.scale.progress import Sweep
