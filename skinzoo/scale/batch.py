@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -161,7 +160,7 @@ class Engine:
         )
         try:
             for row in dataset.iter_rows():
-                done: Done = pickle.loads(row["done"])
+                done: Done = row["done"]
                 if done.failure is not None:
                     raise done.failure
                 yield done

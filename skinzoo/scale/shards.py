@@ -103,6 +103,28 @@ def write_shard(folder: Path, plan: Plan, rows: range, results: Sequence[Result]
         pa.parquet.write_table(table, path)
 
 
+def failed_in(folder: Path, plan: Plan, rows: range) -> int:
+    """Return how many cases have an error in the file of rows, which is there.
+
+    Raises:
+        UsageError: It is of other cases, of another model or otherwise made.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = folder / name_of(rows)
+    try:
+        found = pa.parquet.read_metadata(path)
+        said = json.loads((found.metadata or {})[_METADATA])
+        fits = (said["key"], said["first"], found.num_rows) == (plan.key, rows.start, len(rows))
+        failed = int(said["failed"])
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise _other(path, f"no results that can be read: {error}") from error
+    if not fits:
+        raise _other(path, "results of other cases or of another model")
+    return failed
+
+
 class ShardFolder:
     """The folder, held by one process at a time.
 
@@ -176,7 +198,9 @@ class ShardFolder:
                 raise _other(path, "rows that are not to be")
         for name, rows in wanted.items():
             if (self.path / name).exists():
-                self._count(self.path / name, rows)
+                failed = failed_in(self.path, plan, rows)
+                self.tally.failed += failed
+                self.tally.answered += len(rows) - failed
             else:
                 missing.append(rows)
         self._write()
@@ -208,22 +232,6 @@ class ShardFolder:
                 )
                 raise _other(self.path, f"results of another `{name}`{told}")
         self._sessions = sessions
-
-    def _count(self, path: Path, rows: range) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet
-
-        try:
-            found = pa.parquet.read_metadata(path)
-            said = json.loads((found.metadata or {})[_METADATA])
-            fits = (said["key"], said["first"], found.num_rows) == (self.plan.key, rows.start, len(rows))
-            failed = int(said["failed"])
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise _other(path, f"no results that can be read: {error}") from error
-        if not fits:
-            raise _other(path, "results of other cases or of another model")
-        self.tally.failed += failed
-        self.tally.answered += len(rows) - failed
 
     def _write(self) -> None:
         write_json(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ from skinzoo.client.options import ClientOptions
 from skinzoo.errors import SkinzooError
 from skinzoo.quiet import import_keras
 from skinzoo.scale.models import SharedModel
-from skinzoo.scale.shards import Plan, write_shard
+from skinzoo.scale.shards import Plan, failed_in, name_of, write_shard
 
 _ERRORS = 5
 
@@ -42,6 +41,19 @@ class Order:
     here: str
     folder: str | None = None
     plan: Plan | None = None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a worker does at a time.
+
+    Args:
+        rows: The rows that it covers.
+        cases: Their cases, as paths rather than pixels.
+    """
+
+    rows: range
+    cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True)
@@ -94,19 +106,31 @@ class Worker:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Classify the cases of a row and say what became of them."""
-        rows = range(int(row["start"]), int(row["stop"]))
-        return {"done": pickle.dumps(self._done(rows, pickle.loads(row["cases"])))}
+        shard: Shard = row["shard"]
+        return {"done": self._done(shard.rows, shard.cases)}
 
     def _done(self, rows: range, cases: Sequence[Case]) -> Done:
         if self._predictor is None:
             return Done(rows, self._name, self._loading, failure=self._failure)
+        folder, plan = self._order.folder, self._order.plan
         began = time.perf_counter()
         try:
+            if folder is None or plan is None:
+                results = tuple(self._predictor.classify_many(cases))
+                return self._told(rows, began, results, kept=results)
+            if (Path(folder) / name_of(rows)).exists():
+                # By a worker that died before it could say so.
+                failed = failed_in(Path(folder), plan, rows)
+                return Done(rows, self._name, self._loading, failed=failed)
             results = tuple(self._predictor.classify_many(cases))
-            if self._order.folder is not None and self._order.plan is not None:
-                write_shard(Path(self._order.folder), self._order.plan, rows, results)
+            write_shard(Path(folder), plan, rows, results)
+            return self._told(rows, began, results)
         except SkinzooError as error:
             return Done(rows, self._name, self._loading, failure=error)
+
+    def _told(
+        self, rows: range, began: float, results: tuple[Result, ...], kept: tuple[Result, ...] = ()
+    ) -> Done:
         bad = [(one.id, one.error) for one in results if not one.ok]
         return Done(
             rows,
@@ -115,12 +139,12 @@ class Worker:
             time.perf_counter() - began,
             failed=len(bad),
             errors=tuple(bad[:_ERRORS]),
-            results=() if self._order.folder is not None else results,
+            results=kept,
         )
 
 
 def items(ranges: Iterable[range], cases: Iterator[Case]) -> Iterator[dict[str, Any]]:
-    """Return rows of a Ray dataset, each a shard: where it lies and its cases, as paths rather than pixels.
+    """Return rows of a Ray dataset, each a shard.
 
     Args:
         ranges: Rows of the shards, in order.
@@ -133,7 +157,7 @@ def items(ranges: Iterable[range], cases: Iterator[Case]) -> Iterator[dict[str, 
             position += 1
         found = [next(cases) for _ in rows]
         position = rows.stop
-        yield {"start": rows.start, "stop": rows.stop, "cases": pickle.dumps(found)}
+        yield {"shard": Shard(rows, tuple(found))}
 
 
 def _use(cores: int) -> None:
