@@ -99,6 +99,11 @@ def run_trials(ray: Any, trials: Sequence[Trial], kept: Sequence[Outcome], progr
             shutil.rmtree(storage, ignore_errors=True)
         if stop:
             raise progress.stopped()
+    for one in trials:
+        if one.name not in progress.settled:
+            progress.take(
+                one, {"end": FAILED, "message": f"Ray Tune did not carry it out (see logs/{LOG_FILE})."}
+            )
 
 
 @contextmanager
@@ -205,8 +210,8 @@ class _Callback(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any) -> None:
         name = _name(trial)
-        if name in self._trials and trial.num_failures > CRASHES:
-            message = f"Its worker of Ray was lost {trial.num_failures} times."
+        if name in self._trials:
+            message = f"Its worker of Ray was lost {trial.num_failures} times (see logs/{LOG_FILE})."
             self._progress.take(self._trials[name], {"end": FAILED, "message": message})
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from skinzoo.training.runs import FAILED
+from skinzoo.training.runs import FAILED, STOPPED
 
 CRASHES = 3
 """How often a trial goes on from its checkpoint after its process was killed, in one sweep."""
@@ -38,6 +38,7 @@ class TrialProcess:
         self._crashes = 0
         self._ended = False
         self._exceeded = False
+        self._stopping = False
         self._process: subprocess.Popen[bytes]
         self._start()
 
@@ -74,6 +75,7 @@ class TrialProcess:
 
     def ask_to_stop(self) -> None:
         """Ask the process to save its state after the step and to end."""
+        self._stopping = True
         self._process.terminate()
 
     def close(self, *, at_once: bool = False) -> None:
@@ -147,6 +149,9 @@ class TrialProcess:
                 f"A trial must stay within its memory. Received: more than {self._job['memory']:g} GiB. "
                 "Raise `memory` in [bounds], or choose smaller batches."
             )
+        if self._stopping:
+            # Before it could save anything, or while it evaluated what is saved.
+            return {"end": STOPPED, "message": ""}
         if code >= 0:
             return _failed(f"Its process ended with {code}: {self._last_line()}")
         name = signal.Signals(-code).name
