@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 from skinzoo.errors import ModelError
 from skinzoo.export import names
 from skinzoo.export.golden import Golden, read_golden
+from skinzoo.export.openvino import F32
 from skinzoo.serving.engines import candidates
 from skinzoo.serving.servable import LoadOptions, Servable
 from skinzoo.serving.status import RpcError
@@ -34,13 +36,13 @@ def load(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
     Raises:
         ModelError: It does not load, or does not answer as it should.
     """
-    *first, last = candidates(options.engine, path)
-    for engine in first:
+    engines = candidates(options.engine, path)
+    for engine, following in itertools.pairwise(engines):
         try:
             return _load(name, version, path, replace(options, engine=engine))
         except ModelError as error:
-            _LOG.warning("%s version %s runs in %s: %s", name, version, last, error)
-    return _load(name, version, path, replace(options, engine=last))
+            _LOG.warning("%s version %s runs in %s: %s", name, version, following, error)
+    return _load(name, version, path, replace(options, engine=engines[-1]))
 
 
 def _load(name: str, version: int, path: Path, options: LoadOptions) -> Servable:
@@ -81,7 +83,9 @@ def check_golden(servable: Servable) -> None:
             raise ModelError(
                 f"'{servable.path}' must answer its golden cases within {tolerance} in {servable.engine}. "
                 f"Received: {difference:.2g} off with {signature}.",
-                hint="Export the run again with: skinzoo export RUN",
+                hint="Leave --mixed-precision out: this network does not bear it."
+                if servable.engine.precision != F32
+                else "Export the run again with: skinzoo export RUN",
             )
 
 

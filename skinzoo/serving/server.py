@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from skinzoo.serving.rest.server import RestServer
 
 THREADS = 128
-# Calls that have come and that no thread has looked at yet. gRPC's own limits, a tenth of these, are met within
-# a second of overload, and what is beyond them it ends as CANCELLED, which no client tries again.
+# Calls that have come and that no thread has looked at yet. gRPC's own limits, a tenth of these, are met
+# within a second of overload, and what is beyond them it ends as CANCELLED, which no client tries again.
 _UNSEEN_CALLS = 10_000
 _MOST_UNSEEN_CALLS = 30_000
 # TensorFlow Serving's names of services for health checks.

@@ -120,6 +120,25 @@ def test_auto_takes_tensorflow_where_the_answers_differ(tiny_export, home, monke
         load("m", 1, tiny_export, LoadOptions(engine=EngineOptions(name=OPENVINO), warmup=False))
 
 
+def test_auto_takes_float32_where_bfloat16_is_not_borne(tiny_export, home, monkeypatch, caplog):
+    monkeypatch.setenv("SKINZOO_HOME", str(home))
+    monkeypatch.setitem(engines.TOLERANCES, (OPENVINO, BF16), -1.0)
+    with caplog.at_level(logging.WARNING, logger="skinzoo.serving"):
+        options = LoadOptions(engine=EngineOptions(name=AUTO, precision=BF16), warmup=False)
+        servable = load("m", 1, tiny_export, options)
+    servable.close()
+    assert str(servable.engine) == "openvino f32"
+    assert "m version 1 runs in openvino f32: " in caplog.text
+    with pytest.raises(ModelError) as raised:
+        load(
+            "m",
+            1,
+            tiny_export,
+            LoadOptions(engine=EngineOptions(name=OPENVINO, precision=BF16), warmup=False),
+        )
+    assert "--mixed-precision" in raised.value.hint
+
+
 def test_auto_takes_tensorflow_where_nothing_proves_the_answers(tiny_export, tmp_path):
     assert [one.name for one in engines.candidates(EngineOptions(name=AUTO), tiny_export)] == [
         OPENVINO,
