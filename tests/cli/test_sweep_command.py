@@ -47,7 +47,7 @@ for trial in json.loads(sys.argv[1]):
     config, _ = resolve_request(TrainRequest(variant="cnn", data="sample", assignments=given))
     train(config, folder=Path(sys.argv[2]), name=trial["run"])
 """
-WAIT = 240
+WAIT = 600
 HISTORY = ("epoch", "phase", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1")
 
 
