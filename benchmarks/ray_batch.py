@@ -85,7 +85,8 @@ def timed(*words: object) -> float:
 def compare(alone: pd.DataFrame, scaled: pd.DataFrame) -> dict[str, object]:
     probabilities = [name for name in alone.columns if name.startswith("p_")]
     texts = ["id", "image", "predicted_class", "error"]
-    same = alone[texts].fillna("").astype(str).equals(scaled[texts].fillna("").astype(str))
+    first, second = (table[texts].astype(object).fillna("").astype(str) for table in (alone, scaled))
+    same = first.equals(second)
     difference = abs(alone[probabilities].to_numpy() - scaled[probabilities].to_numpy())
     return {
         "answered": int(scaled["error"].isna().sum()),

@@ -153,8 +153,8 @@ class Engine:
         dataset = data.from_items(rows, override_num_blocks=len(rows)).map(
             cast("Any", Worker),
             fn_constructor_args=(order,),
-            # The next shard waits at the worker; more of them would be idle work at the end.
-            compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+            # A shard that waited at a worker would be missed by another one that has nothing to do.
+            compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=self.cores,
             num_gpus=self._gpus,
         )
