@@ -94,6 +94,13 @@ def train(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same result each time on this machine.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share each batch; more than one need skinzoo[ray].")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="A Ray cluster for the workers; else one is started here."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder of runs; $SKINZOO_HOME/runs or ./skinzoo-runs."),
@@ -130,6 +137,7 @@ def train(
             "precision": precision,
             "threads": threads,
             "deterministic": deterministic or None,
+            "workers": workers,
         },
     }
     given = {
@@ -166,7 +174,7 @@ def train(
                 f"--resume must come alone: a run keeps its settings. Received also: {', '.join(others)}.",
                 hint="Leave them out, or train a new run.",
             )
-        _resume(resume, out)
+        _resume(resume, out, address)
         return
     if variant is None:
         raise UsageError("VARIANT or --resume RUN must be given.", hint="See: skinzoo list")
@@ -192,22 +200,36 @@ def train(
 
         _print_plan(make_plan(settings), as_json, verbose)
         return
-    from skinzoo.training import trainer
-
+    service, more = _service(settings.hardware.workers, address)
     with training_listener() as listener:
-        result = trainer.train(settings, folder=out, name=name, trackers=trackers, listener=listener)
+        result = service.train(settings, folder=out, name=name, trackers=trackers, listener=listener, **more)
     _print_result(result)
 
 
-def _resume(run: str, folder: Path | None) -> None:
+def _service(workers: int, address: str | None) -> tuple[Any, dict[str, Any]]:
+    """Return the service that trains on so many workers, and what it takes beyond the other's arguments."""
+    if workers > 1:
+        from skinzoo.scale import training
+
+        return training, {"address": address}
+    if address is not None:
+        raise UsageError(
+            f"--address must come with a training on several workers. Received: '{address}'.",
+            hint="Add --workers 2 or more, or leave it out.",
+        )
+    from skinzoo.training import trainer
+
+    return trainer, {}
+
+
+def _resume(run: str, folder: Path | None, address: str | None) -> None:
     from skinzoo.training.request import resolve_resume
 
     found = resolve_resume(run, folder)
     import_keras()
-    from skinzoo.training import trainer
-
+    service, more = _service(found.config().hardware.workers, address)
     with training_listener() as listener:
-        result = trainer.resume(found, listener=listener)
+        result = service.resume(found, listener=listener, **more)
     _print_result(result)
 
 
