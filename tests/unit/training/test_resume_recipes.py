@@ -13,7 +13,7 @@ from .conftest import command, same_weights, weights_of, without_times
 SETTINGS = ("training.epochs=5", "training.checkpoint_minutes=0", "hardware.deterministic=true")
 KILLED_IN = 3
 CASES = {
-    "frozen": ("training.views=2", "training.batch_size=8"),
+    "frozen": ("training.views=2", "training.batch_size=8", "training.steps_per_epoch=4"),
     "yao": (
         "training.batch_norm=reestimate",
         "training.reestimate_batches=2",
