@@ -130,7 +130,7 @@ def outcome_of(trial: Trial, folder: Path, metric: str, *, said: str = "", kept:
     else:
         state = FAILED if said or (run.path / FAILURE_FILE).exists() else STOPPED
     message = said
-    if state == FAILED and not said:
+    if state == FAILED and (run.path / FAILURE_FILE).exists():
         message = str(run.document(FAILURE_FILE)["message"])
     best = best_row(history, trial.config.training.select)
     score = None if best is None else float(best[metric])
