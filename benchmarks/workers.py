@@ -1,4 +1,4 @@
-"""What several workers cost: images a second of one training in one process and shared by workers of this machine.
+"""What several workers cost: images a second of a training in one process and in workers of this machine.
 
 Both use all cores, in turns; ratios count. Steps of the whole network, from random weights on drawn images.
 
