@@ -62,6 +62,7 @@ def main() -> None:
         results = compare(pd.read_csv(folder / "alone.csv"), pd.read_parquet(folder / "scaled"))
     one, many = statistics.median(alone), statistics.median(scaled)
     results |= {
+        "model": arguments.model.resolve().name,
         "cases": len(table),
         "workers": arguments.workers,
         "rounds": arguments.rounds,

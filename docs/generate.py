@@ -231,12 +231,100 @@ def sizing() -> str:
     return table(heads, rows)
 
 
+def measured(name: str) -> tuple[dict[str, Any], int]:
+    """Return a benchmark's results, and the cores that they were measured on."""
+    found = json.loads((BENCHMARKS / f"{name}.json").read_text(encoding="utf-8"))
+    return found["results"], found["hardware"]["cores"]
+
+
+def scale_training() -> str:
+    """Return what training on many images takes, from what a core was measured to do."""
+    speeds, cores = measured("train")
+    counts = json.loads((ROOT / "plugins" / "skinzoo_zoo" / "counts.json").read_text(encoding="utf-8"))
+    rows = []
+    for name, row in sorted(speeds["variants"].items()):
+        by_core = row["ours_steps_per_second"] * row["batch_size"] / cores
+        hours = MANY_IMAGES / by_core / 3600
+        megabytes = 4 * sum(counts[name].values()) / 1e6
+        rows.append(
+            [
+                f"`{name}`",
+                f"{by_core:.1f}",
+                f"{hours:.1f}",
+                f"{hours * EPOCHS:,.0f}",
+                f"{hours * EPOCHS / 64 / 24:.1f}",
+                f"{2 * megabytes:.0f} MB",
+            ]
+        )
+    heads = [
+        "variant", "images a second and core", f"core hours an epoch of {MANY_IMAGES:,}",
+        f"core hours of {EPOCHS} epochs", "days on 64 cores", "a worker sends and receives a step, at most",
+    ]  # fmt: skip
+    return table(heads, rows)
+
+
+def scale_input() -> str:
+    """Return what holding many images decoded takes."""
+    found, cores = measured("input")
+    building, reading = found["building"]["cache on disk"], found["reading"]["skinzoo, papers' augmentation"]
+    size = found["size"]
+    rows = [
+        ["decoded images on disk", f"{MANY_IMAGES * size * size * 3 / 1e9:.0f} GB at {size} pixels"],
+        [
+            "decoding them once",
+            f"{MANY_IMAGES / building['images_per_second'] / 60:.0f} minutes on {cores} cores",
+        ],
+        [
+            "augmented images for training",
+            f"{reading['images_per_second']:.0f} a second on {cores} cores",
+        ],
+        [
+            "memory of the input pipeline beyond TensorFlow and the page cache",
+            f"{found['ratios']['private_gib_beyond_tensorflow']:.2f} GiB",
+        ],
+    ]
+    return table(["what", "takes"], rows)
+
+
+def scale_inference() -> str:
+    """Return what ten million answers a day take, by server and by batch."""
+    served, cores = measured("serve")
+    rows = [
+        inference_row(
+            "server in the box, 32 callers", served["model"], 1000 / served["cpu_ms_per_image_server"]
+        )
+    ]
+    for name, what in (("batch", "`skinzoo predict --server`"), ("ray_batch", "`skinzoo predict --ray`")):
+        if (BENCHMARKS / f"{name}.json").exists():
+            found, cores = measured(name)
+            speed = found.get("served_cases_per_second") or found["ray_cases_per_second"]
+            rows.append(inference_row(what, found.get("model", served["model"]), speed / cores))
+    heads = [
+        "path",
+        "model",
+        "answers a second and core",
+        f"cores for {MANY_ANSWERS:,} a day, {BUSY:.0%} busy",
+    ]
+    return table(heads, rows)
+
+
+def inference_row(what: str, model: str, by_core: float) -> list[str]:
+    """Return a path's row."""
+    return [what, f"`{model}`", f"{by_core:.0f}", f"{MANY_ANSWERS / SECONDS_A_DAY / BUSY / by_core:.1f}"]
+
+
 def by_variant(found: dict[str, Any], key: str) -> str:
     """Return a figure of each variant."""
     return ", ".join(
         f"`{name}` {row[key]:.2f}" if row.get(key) is not None else f"`{name}` not reached"
         for name, row in found["variants"].items()
     )
+
+
+def against(found: dict[str, Any], callers: int, key: str) -> str:
+    """Return a ratio of each pair of servers at a number of callers."""
+    pairs = found["ratios"].items()
+    return ", ".join(f"{pair} {by_callers[str(callers)][key]:.2f}" for pair, by_callers in pairs)
 
 
 def made_by(found: dict[str, Any]) -> str:
@@ -281,6 +369,8 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 SECONDS_A_DAY = 86_400
+MANY_IMAGES, EPOCHS, MANY_ANSWERS = 500_000, 16, 10_000_000
+"""What docs/scale.md plans for: training images, epochs of the default recipe, answers a day."""
 BUSY = 0.6
 """Part of its time that a server is busy, as the autoscaler in `serving/` keeps it."""
 
@@ -350,6 +440,48 @@ RATIOS: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
         "at least 0.8",
         lambda found: f"{found['ratios']['building_to_bare_loop']:.2f}",
     ),
+    (
+        "ray_batch",
+        "cases a second of a whole dataset by two Ray workers against one process on all cores",
+        "at least 0.9",
+        lambda found: f"{found['ratio']:.2f}",
+    ),
+    (
+        "workers",
+        "images a second of a training that two workers share against one process",
+        "",
+        lambda found: f"`{found['variant']}` {found['ratio']:.2f}",
+    ),
+    (
+        "serve-engines",
+        "throughput at 32 callers, engine `openvino` against `tensorflow`",
+        "at least 2",
+        lambda found: against(found, 32, "throughput"),
+    ),
+    (
+        "serve-peers",
+        "throughput at 1, 8 and 32 callers, skinzoo against each peer",
+        "above 1",
+        lambda found: "; ".join(against(found, count, "throughput") for count in (1, 8, 32)),
+    ),
+    (
+        "serve-peers",
+        "p99 at 1, 8 and 32 callers, skinzoo against each peer",
+        "below 1",
+        lambda found: "; ".join(against(found, count, "p99") for count in (1, 8, 32)),
+    ),
+    (
+        "serve-overload",
+        "p99 of accepted requests at 4 times capacity against the normal one",
+        "at most 2",
+        lambda found: f"{found['overload_accepted_p99_ratio']:.2f}",
+    ),
+    (
+        "serve-soak",
+        "memory in the last quarter of a soak against the first",
+        "at most 1.05",
+        lambda found: f"{found['memory_last_quarter_to_first']:.3f} in {found['minutes']:.0f} minutes",
+    ),
 )
 
 GENERATORS: dict[str, Callable[[], str]] = {
@@ -364,6 +496,9 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "masks": masks,
     "benchmarks": benchmarks,
     "sizing": sizing,
+    "scale-training": scale_training,
+    "scale-input": scale_input,
+    "scale-inference": scale_inference,
     "cli": cli,
 }
 
