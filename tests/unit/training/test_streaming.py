@@ -237,8 +237,12 @@ def test_whoever_waits_is_let_go_when_the_work_is_given_up():
 
     waiter = threading.Thread(target=waits)
     waiter.start()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        stream.wait(5, lambda: signal.raise_signal(signal.SIGINT))
+        stream.wait(5, interrupted)
     goes_on.set()
     stream.close()
     waiter.join(60)
