@@ -25,22 +25,25 @@ class Hardware:
         precision: `float32`, `bfloat16` or `float16`.
         devices: Names of the devices, as TensorFlow spells them, with the model where it is known.
         left_out: Names of devices that were wanted and are not used.
+        workers: Processes that share each batch, each with devices of its own.
     """
 
     strategy: tf.distribute.Strategy
     precision: str
     devices: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    workers: int = 1
 
     @property
     def replicas(self) -> int:
-        """Devices that share each batch."""
+        """Devices of this process that share each batch."""
         count: int = self.strategy.num_replicas_in_sync
         return count
 
     def describe(self) -> dict[str, Any]:
         """Return it for a run's files."""
-        return {"devices": list(self.devices), "precision": self.precision, "replicas": self.replicas}
+        replicas = self.replicas * self.workers
+        return {"devices": list(self.devices), "precision": self.precision, "replicas": replicas}
 
 
 def set_up(settings: HardwareSettings, seed: int, *, single: bool = False) -> Hardware:

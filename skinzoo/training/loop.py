@@ -372,6 +372,7 @@ class Loop:
             self._stop_now()
 
     def _stop_now(self) -> None:
+        self.group.add_up(list(self.model.metrics_variables))
         self._save()
         raise self._stopped()
 
@@ -409,6 +410,9 @@ class Loop:
                 # The checkpoint ended a phase; the next one begins with an optimiser of its own.
                 continue
             stored = arrays.get(group, [])
+            if group == "metrics" and not self.group.chief:
+                # Those of all processes together are added up; what is restored must count once.
+                stored = [np.zeros_like(array) for array in stored]
             if [tuple(v.shape) for v in variables] != [array.shape for array in stored]:
                 raise ModelError(
                     f"A checkpoint must fit the run's model. Received: {self.store.folder}, whose {group} "

@@ -396,7 +396,8 @@ def hardware_of(config: RunConfig, group: Group = ALONE) -> Hardware:
     Training on features uses one device, as does each process of a group.
     """
     single = config.training.method != "finetune" or group.size > 1
-    return set_up(config.hardware, config.training.seed, single=single)
+    hardware = set_up(config.hardware, config.training.seed, single=single)
+    return dataclasses.replace(hardware, workers=group.size)
 
 
 def one_hot(part: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:

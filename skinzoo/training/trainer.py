@@ -342,7 +342,6 @@ class _Training:
                 if checkpoint is None
                 else (checkpoint.state["epoch"], checkpoint.state["step"]),
                 **hardware.describe(),
-                "replicas": hardware.replicas * self.group.size,
             }
         )
         self.in_loop = True

@@ -130,24 +130,30 @@ def assert_same(run, other):
         for name in ("loss", "val_loss"):
             assert row[name] == pytest.approx(one[name], abs=1e-4), (row["epoch"], name)
     assert run.card()["best_epoch"] == other.card()["best_epoch"]
-    import keras
+    from skinzoo.runs import load_run
 
-    weights = [keras.saving.load_model(r.path / "model.keras").get_weights() for r in (run, other)]
+    weights = [load_run(r.path).model.get_weights() for r in (run, other)]
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-def test_two_workers_of_which_one_is_killed_train_as_one_process_does(home, alone):
-    process = command(home, "shared", "--workers", 2)
-    wait_for_epochs(home, "shared", 3, process)
+def test_two_workers_train_as_one_process_does(home, alone):
+    finished(command(home, "shared", "--workers", 2))
+    shared = run_folder(home, "shared")
+    assert_same(shared, alone)
+    assert shared.card()["hardware"]["replicas"] == 2
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_what_came_after_the_checkpoint(home, alone):
+    process = command(home, "killed", "--workers", 2)
+    wait_for_epochs(home, "killed", 3, process)
     workers = workers_of(process)
     assert len(workers) == 2
     os.kill(workers[1], signal.SIGKILL)
     said = finished(process)
     assert "a worker was lost; going on from the newest checkpoint" in said
-    shared = run_folder(home, "shared")
-    assert_same(shared, alone)
-    assert shared.card()["hardware"]["replicas"] == 2
+    assert_same(run_folder(home, "killed"), alone)
 
 
 @pytest.mark.slow
