@@ -107,11 +107,6 @@ def compare(export: Path, part: str, rounds: int, seconds: float, options: list[
     results["callers"] = {str(count): {name: _summary(runs[count]) for name, runs in found.items()}
                           for count in CALLERS}  # fmt: skip
     results["ratios"] = _ratios(results["callers"], part)
-    if part == "engines":
-        script = Path(__file__).with_name("serve_stages.py")
-        results["stages"] = json.loads(
-            subprocess.run([sys.executable, script, export], check=True, stdout=subprocess.PIPE).stdout
-        )
     return results
 
 

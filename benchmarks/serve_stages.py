@@ -18,14 +18,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from record import RESULTS, write_result
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+PACKAGES = ("skinzoo", "tensorflow", "openvino")
 BATCH, ROUNDS, SECONDS = 32, 5, 2.0
 
 
 def main() -> None:
-    export = Path(sys.argv[1])
-    print(json.dumps(measured(stages(export))))
+    load = os.getloadavg()[0]
+    results = measured(stages(Path(sys.argv[1])))
+    print(json.dumps(results))
+    write_result(RESULTS / "serve-stages.json", results, packages=PACKAGES, load=load)
 
 
 def stages(export: Path) -> dict[str, Callable[[], Any]]:

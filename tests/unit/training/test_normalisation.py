@@ -109,6 +109,7 @@ def accuracies(model, inputs, labels, *, learning_rate, steps):
     return logs["accuracy"], validation_accuracy(model, inputs, labels)
 
 
+@pytest.mark.slow
 def test_the_statistics_of_a_mobilenet_follow_with_the_momentum_of_the_recipe(coloured):
     import skinzoo
     from skinzoo.config import make_config
