@@ -459,6 +459,12 @@ RATIOS: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
         lambda found: against(found, 32, "throughput"),
     ),
     (
+        "serve-stages",
+        "images a second that decoding and the network, one after the other, allow in each engine",
+        "",
+        lambda found: ", ".join(f"{name} {speed:.0f}" for name, speed in found["decode_and_network"].items()),
+    ),
+    (
         "serve-peers",
         "throughput at 1, 8 and 32 callers, skinzoo against each peer",
         "above 1",
