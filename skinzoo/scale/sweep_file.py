@@ -27,6 +27,7 @@ _ELSEWHERE = {
     "data.path": "data",
     "hardware.threads": "bounds.cpus",
 }
+_WORKERS = "hardware.workers"
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,11 @@ def _settings_in(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refuse_elsewhere(setting: str, where: str) -> None:
+    if setting == _WORKERS:
+        raise UsageError(
+            f"`{setting}` must be left out of {where}: a trial trains in one process.",
+            hint="Train the best setting with --workers.",
+        )
     if setting in _ELSEWHERE:
         raise UsageError(
             f"`{setting}` in {where} must be given as `{_ELSEWHERE[setting]}` of the file.",

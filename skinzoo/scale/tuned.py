@@ -165,7 +165,7 @@ class _Worker(tune.Trainable):
         return {}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        pass
+        """Nothing: the trial's process goes on from the checkpoints of its run."""
 
     def _epoch(self, row: Mapping[str, Any]) -> dict[str, Any]:
         self._last = {"epoch": int(row["epoch"]), self._metric: float(row[self._metric])}

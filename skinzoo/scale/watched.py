@@ -65,13 +65,9 @@ class TrialProcess:
 
     def go_on(self) -> None:
         """Let a job that waits train its next epoch."""
-        try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(b"\n")
-            self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            # It was killed while it waited, which the next event says.
-            pass
+        # One that was killed while it waited cannot be told, which the next event says.
+        with suppress(BrokenPipeError, ValueError):
+            self._tell(b"\n")
 
     def ask_to_stop(self) -> None:
         """Ask the process to save its state after the step and to end."""
@@ -93,6 +89,11 @@ class TrialProcess:
         self._ended = True
         self._let_go()
 
+    def _tell(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+
     def _start(self) -> None:
         job = self._job
         log = Path(job["log"])
@@ -108,12 +109,9 @@ class TrialProcess:
                 # Ctrl-C is for the sweep, which then asks its trials to stop.
                 start_new_session=True,
             )
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(dict(job)).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass
+        # One that ends before it has read its job is found to have crashed.
+        with suppress(BrokenPipeError):
+            self._tell(json.dumps(dict(job)).encode() + b"\n")
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         if job["memory"] is not None:
             threading.Thread(target=self._watch_memory, args=(self._process,), daemon=True).start()

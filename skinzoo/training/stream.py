@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 POLL_SECONDS = 0.1
 
@@ -86,9 +87,8 @@ class Stream:
 
     def _run(self) -> None:
         try:
-            self._work(self._advance)
-        except ClosedError:
-            pass
+            with suppress(ClosedError):
+                self._work(self._advance)
         except BaseException as error:
             # Whoever waits raises it.
             with self._changed:

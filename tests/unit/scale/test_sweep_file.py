@@ -51,6 +51,7 @@ def plan(tmp_path, text, name="rates") -> Sweep:
         ('variants = ["cnn"]\n[grid]\noptimizer.learning_rate = []', "a list, each|must be"),
         ('variants = ["cnn"]\n[grid]\ntraining.epochs = [1, 0]', "must be at least 1"),
         ('variants = ["cnn"]\n[grid]\nhardware.threads = [1]', "`bounds.cpus`"),
+        ('variants = ["cnn"]\n[set]\nhardware.workers = 2', "a trial trains in one process"),
         ('variants = ["cnn"]\n[grid]\nloss.name = ["mwln"]', "mwln"),
         ('variants = ["cnn"]\n[random]\ntraining.epochs = [1]', "how many `trials`"),
         (

@@ -127,7 +127,7 @@ def assert_same(run, other):
     rows, others = run.history(), other.history()
     assert len(rows) == len(others) == EPOCHS
     for row, one in zip(rows, others, strict=True):
-        for name in ("loss", "val_loss"):
+        for name in ("loss", "val_loss", "val_accuracy", "val_balanced_accuracy"):
             assert row[name] == pytest.approx(one[name], abs=1e-4), (row["epoch"], name)
     assert run.card()["best_epoch"] == other.card()["best_epoch"]
     from skinzoo.runs import load_run
