@@ -20,10 +20,14 @@ from record import write_result
 
 PAPERS_SHAPE = "the papers' cut, pooling and fusion"
 FLIPS = ("augmentation.rotation=0", "augmentation.shift=0", "augmentation.zoom=0")
+DIHEDRAL = (*FLIPS, "augmentation.quarter_turns=true")
 ARMS: dict[str, tuple[str, ...]] = {
     "base": (),
     "flips only": FLIPS,
     "flips only, attention soft": (*FLIPS, "model.attention=soft"),
+    "flips and quarter turns": DIHEDRAL,
+    "flips and quarter turns, attention soft": (*DIHEDRAL, "model.attention=soft"),
+    "flips and quarter turns, half of the epochs on smaller images": (*DIHEDRAL, "training.small_epochs=2"),
     "loss logit_adjusted_ce": ("loss.name=logit_adjusted_ce", "loss.options={tau=1.0}"),
     PAPERS_SHAPE: (),
 }

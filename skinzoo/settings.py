@@ -133,6 +133,8 @@ class TrainingSettings:
     head_epochs: int = setting(0, "First epochs in which the pretrained backbone stays as it is.", least=0)
     head_learning_rate: float = setting(1e-3, "Learning rate of those epochs.", above=0.0)
     freeze_backbone: bool = setting(False, "Never train the backbone.")
+    small_epochs: int = setting(0, "First epochs, those of the head included, on smaller images.", least=0)
+    small_share: float = setting(0.6, "Side of the smaller images as a share.", least=0.1, most=0.95)
     batch_norm: str = setting(
         "keep",
         "Backbone's batch normalisation: keep, momentum (override it), frozen (statistics stay), or "
@@ -174,6 +176,7 @@ class AugmentationSettings:
 
     horizontal_flip: bool = setting(False, "Mirror left and right.")
     vertical_flip: bool = setting(False, "Mirror top and bottom.")
+    quarter_turns: bool = setting(False, "Turn by a multiple of 90 degrees.")
     rotation: float = setting(0.0, "Largest rotation in degrees either way.", least=0.0, most=180.0)
     shift: float = setting(0.0, "Largest shift as a share of the side.", least=0.0, most=1.0)
     zoom: float = setting(0.0, "Largest zoom either way as a share.", least=0.0, most=0.9)

@@ -11,6 +11,7 @@ import typer
 
 from skinzoo.cli import render
 from skinzoo.errors import UsageError
+from skinzoo.machine import cores
 
 if TYPE_CHECKING:
     from skinzoo.scale.batch import Engine, Session
@@ -42,7 +43,7 @@ def check(ray: bool, **others: object) -> None:
             raise UsageError(f"{given[0]} must come with --ray. Received: {given[0]} alone.")
         return
     from skinzoo.extras import require
-    from skinzoo.scale.capacity import check_workers, local_cores
+    from skinzoo.scale.capacity import check_workers
 
     if find_spec("ray") is None:
         # Imported only where it fails: it takes seconds, and its settings come first.
@@ -50,17 +51,16 @@ def check(ray: bool, **others: object) -> None:
     require("pyarrow", extra="ray", purpose="`--ray`")
     workers = others.get("workers")
     if isinstance(workers, int) and others.get("address") is None:
-        check_workers(workers, local_cores())
+        check_workers(workers, cores())
 
 
 @contextmanager
 def engine(address: str | None, workers: int | None) -> Iterator[Engine]:
     """Give the workers of a cluster, which ends with the block where it was started here."""
     from skinzoo.scale.batch import Engine
-    from skinzoo.scale.capacity import local_cores
     from skinzoo.scale.cluster import connect
 
-    with connect(address, cpus=local_cores() if address is None else None) as ray:
+    with connect(address, cpus=cores() if address is None else None) as ray:
         yield Engine(ray, workers)
 
 

@@ -34,6 +34,7 @@ class Augmentation:
         zoom: Height and width are scaled each by its own factor from `1 - zoom` to `1 + zoom`.
         horizontal_flip: Mirror left and right in half of the cases.
         vertical_flip: Mirror top and bottom in half of the cases.
+        quarter_turns: Turn by 0, 90, 180 or 270 degrees, each as often as the others; no pixel is invented.
         randaugment: Number of operations of RandAugment (Cubuk et al. 2020), drawn for each image; 0 for
             none.
         randaugment_magnitude: Strength of these operations, from 0 to 1.
@@ -47,6 +48,7 @@ class Augmentation:
     zoom: float = 0.0
     horizontal_flip: bool = False
     vertical_flip: bool = False
+    quarter_turns: bool = False
     randaugment: int = 0
     randaugment_magnitude: float = 0.5
     cutout: int = 0
@@ -69,14 +71,15 @@ class Augmentation:
             if isinstance(value, bool) or not isinstance(value, wanted) or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
                 raise UsageError(f"`{name}` must be {kind} from {low} to {high}. Received: {value!r}.")
-        for name in ("horizontal_flip", "vertical_flip"):
+        for name in ("horizontal_flip", "vertical_flip", "quarter_turns"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"`{name}` must be true or false. Received: {getattr(self, name)!r}.")
 
     @property
     def is_affine(self) -> bool:
         """Whether images are moved at all."""
-        return bool(self.rotation or self.shift or self.zoom or self.horizontal_flip or self.vertical_flip)
+        flips = self.horizontal_flip or self.vertical_flip or self.quarter_turns
+        return bool(self.rotation or self.shift or self.zoom or flips)
 
     def __bool__(self) -> bool:
         return self.is_affine or self.randaugment > 0 or self.cutout > 0
@@ -89,6 +92,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
     {
         "none": Augmentation(),
         "flips": Augmentation(horizontal_flip=True, vertical_flip=True),
+        "dihedral": Augmentation(horizontal_flip=True, vertical_flip=True, quarter_turns=True),
         "papers": PAPERS,
         "cutout": Augmentation(
             rotation=180.0, shift=0.1, zoom=0.1, horizontal_flip=True, vertical_flip=True, cutout=16
@@ -224,6 +228,8 @@ def affine_transforms(augmentation: Augmentation, size: int, batch: Any, key: tf
         return drawn if flip else tf.ones_like(drawn)
 
     angle = uniform(0, augmentation.rotation * 3.141592653589793 / 180.0)
+    if augmentation.quarter_turns:
+        angle += tf.floor(uniform(7, 2.0, 2.0)) * 1.5707963267948966
     shift_x, shift_y = uniform(1, augmentation.shift * size), uniform(2, augmentation.shift * size)
     scale_x = uniform(3, augmentation.zoom, 1.0) * sign(5, augmentation.horizontal_flip)
     scale_y = uniform(4, augmentation.zoom, 1.0) * sign(6, augmentation.vertical_flip)

@@ -39,6 +39,7 @@ from skinzoo.data.decode import Decoding
 from skinzoo.errors import DataError
 from skinzoo.files import write_json
 from skinzoo.home import cache_folder
+from skinzoo.machine import cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -342,7 +343,7 @@ def _decoded(
         return
     names = np.array([os.fsencode(paths[row]) for row in rows], dtype=object)
     dataset = tf.data.Dataset.from_tensor_slices((np.array(rows, np.int64), names)).map(
-        tf.autograph.experimental.do_not_convert(load), num_parallel_calls=_cores(), deterministic=False
+        tf.autograph.experimental.do_not_convert(load), num_parallel_calls=cores(), deterministic=False
     )
     if is_inspected:
         dataset = dataset.ignore_errors()
@@ -475,7 +476,3 @@ def _not_writable(error: OSError, folder: Path, size: int) -> DataError:
 
 def _bytes(rows: int, decoding: Decoding) -> int:
     return rows * decoding.size**2 * 3
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,7 @@ which is resumed at (epoch, step) sees what it would have seen.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +92,12 @@ class InputPipeline:
             raise UsageError(
                 f"`sample_weight` must have shape ({len(part)},). Received: {self._weight.shape}."
             )
-        size = images.decoding.size
+        self.size = images.decoding.size
         # Processes that share a batch draw differently.
         self._augmenter = (
-            Augmenter(augmentation, size=size, seed=seed + share[0] * SHARE_STREAM) if augmentation else None
+            Augmenter(augmentation, size=self.size, seed=seed + share[0] * SHARE_STREAM)
+            if augmentation
+            else None
         )
         if self.steps_per_epoch == 0:
             raise UsageError(
@@ -107,6 +110,21 @@ class InputPipeline:
         """Batches in an epoch."""
         full, rest = divmod(self.order.length, self.batch_size)
         return full if self.drop_remainder else full + bool(rest)
+
+    def smaller(self, size: int) -> InputPipeline:
+        """Return the same batches with images of fewer pixels, for `epoch` and `epochs`.
+
+        Args:
+            size: Their height and width, at most that of the cache.
+        """
+        if not 1 <= size <= self.images.decoding.size:
+            raise UsageError(
+                f"`size` must be from 1 to the {self.images.decoding.size} pixels of the images. "
+                f"Received: {size}."
+            )
+        other = copy.copy(self)
+        other.size = size
+        return other
 
     def rows_of_epoch(self, epoch: int) -> np.ndarray:
         """Return the rows of the part that an epoch shows, in order."""
@@ -142,6 +160,8 @@ class InputPipeline:
             dataset = dataset.map(self._augment, num_parallel_calls=auto, deterministic=True)
         else:
             dataset = dataset.map(lambda epoch, step, batch: batch)
+        if self.size != self.images.decoding.size:
+            dataset = dataset.map(self._shrink, num_parallel_calls=auto, deterministic=True)
         if stop is not None:
             left = (stop - start) * self.steps_per_epoch - first_step
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(max(left, 0)))
@@ -201,6 +221,13 @@ class InputPipeline:
         assert self._augmenter is not None
         inputs, *rest = batch
         return ({**inputs, "image": self._augmenter(inputs["image"], epoch, step)}, *rest)
+
+    def _shrink(self, inputs: dict[str, Any], *rest: Any) -> tuple[Any, ...]:
+        import tensorflow as tf
+
+        # The mean over areas: interpolation between four pixels would leave out those between them.
+        images = tf.image.resize(inputs["image"], (self.size, self.size), method="area")
+        return ({**inputs, "image": tf.cast(tf.round(images), tf.uint8)}, *rest)
 
 
 def label_indices(labels: Sequence[str] | pd.Series, classes: Sequence[str]) -> np.ndarray:

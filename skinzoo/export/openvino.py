@@ -21,17 +21,17 @@ def write_file(saved_model: Path, file: Path) -> None:
     openvino.save_model(openvino.convert_model(str(saved_model)), str(file), compress_to_fp16=False)
 
 
-def compile_file(file: Path, *, precision: str = F32, threads: int = 0) -> Any:
+def compile_file(file: Path, *, precision: str = F32, streams: int = 1) -> Any:
     """Return a model that is ready to be asked on the CPU.
 
     Args:
         file: What `write_file` wrote.
         precision: What it calculates in, `f32` or `bf16`.
-        threads: Threads of a batch; 0 for one a core.
+        streams: Batches that run at the same time; they share the cores.
     """
     openvino = importlib.import_module("openvino")
     # Where a processor can, OpenVINO would calculate in bfloat16 unless told otherwise.
     config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    if threads:
-        config["INFERENCE_NUM_THREADS"] = threads
+    if streams > 1:
+        config |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
     return openvino.compile_model(str(file), "CPU", config)

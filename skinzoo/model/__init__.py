@@ -15,6 +15,7 @@ from skinzoo.model.assembly import (
 )
 from skinzoo.model.description import ModelDescription, count_parameters, describe_model
 from skinzoo.model.ensemble import ensemble_model
+from skinzoo.model.resized import at_size
 from skinzoo.model.saving import load_model
 from skinzoo.model.weights import WeightReport
 from skinzoo.variants import ResolvedVariant, resolve_variant
@@ -23,6 +24,7 @@ __all__ = [
     "ModelDescription",
     "ResolvedVariant",
     "WeightReport",
+    "at_size",
     "attention_model",
     "build_model",
     "count_parameters",

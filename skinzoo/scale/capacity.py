@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +73,3 @@ def check_workers(workers: int, cores: int) -> None:
             f"--workers must be from 1 to {cores}, the number of CPU cores. Received: {workers}.",
             hint="Fewer workers have more cores each; together they use all.",
         )
-
-
-def local_cores() -> int:
-    """Return the number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,6 +15,8 @@ from skinzoo.errors import UsageError
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 """Where TensorFlow Serving looks for a version's own parameters, in its folder."""
+MOST_WAITING_IMAGES = 2048
+"""For exports, unless told otherwise."""
 _INTEGER = ".google.protobuf.Int64Value"
 # tensorflow-serving-api does not ship this message, so it is described here.
 _FIELDS = {
@@ -92,17 +94,22 @@ class Batching:
         return range(1, self.max_execution_batch_size + 1)
 
 
-def for_exports() -> Batching:
+def for_exports(streams: int = 1) -> Batching:
     """Return what exports of skinzoo are batched with unless told otherwise.
 
-    One batch at a time has every core; further requests gather meanwhile, up to 32 images, and large requests
-    are split, so that nobody's images wait behind a thousand of another caller's.
+    Further requests gather while a batch runs, and large requests are split, so that nobody's images wait
+    behind a thousand of another caller's.
+
+    Args:
+        streams: Batches that run at the same time. A single one has every core, and up to 32 images; where
+            each has cores of its own, up to 8 images, whose features stay in these cores' caches.
     """
+    size = 32 if streams == 1 else 8
     return Batching(
-        num_batch_threads=1,
-        max_enqueued_batches=64,
+        num_batch_threads=streams,
+        max_enqueued_batches=MOST_WAITING_IMAGES // size,
         enable_large_batch_splitting=True,
-        max_execution_batch_size=32,
+        max_execution_batch_size=size,
     )
 
 

@@ -15,6 +15,7 @@ from skinzoo.errors import UsageError, one_of
 from skinzoo.export import names
 from skinzoo.export.openvino import BF16, F32
 from skinzoo.extras import require
+from skinzoo.machine import cores
 from skinzoo.serving.batching import Batching
 from skinzoo.serving.engine import Engine
 from skinzoo.serving.tensorflow_engine import TensorFlowEngine
@@ -43,7 +44,7 @@ class EngineOptions:
         name: `tensorflow`, `openvino`, or `auto`: OpenVINO where it is installed, there is no GPU, the model
             converts and its golden cases agree, in `precision` or else in `f32`; else TensorFlow.
         precision: What OpenVINO calculates in, `f32` or `bf16`.
-        threads: OpenVINO's threads of a batch; 0 for one a core.
+        threads: OpenVINO's threads of a batch; 0 for one.
 
     Raises:
         UsageError: There is no such engine, or it does not calculate so.
@@ -72,8 +73,22 @@ class EngineOptions:
         """Return how far the probabilities of golden cases may be from those of the run."""
         return TOLERANCES[self.name, self.precision]
 
+    @property
+    def streams(self) -> int:
+        """Return how many batches run best at the same time."""
+        return openvino_streams(self.threads) if self.name == OPENVINO else 1
+
     def __str__(self) -> str:
         return f"{self.name} {self.precision}" if self.name == OPENVINO else self.name
+
+
+def openvino_streams(threads: int) -> int:
+    """Return how many batches OpenVINO runs at the same time, each with this many threads; 0 for one.
+
+    The threads of a batch wait for the slowest of them after each layer, and on the same cores others decode
+    images: a batch on each core has nobody to wait for.
+    """
+    return max(1, cores() // max(1, threads))
 
 
 def candidates(options: EngineOptions, folder: Path) -> list[EngineOptions]:
@@ -121,7 +136,7 @@ def open_engine(
     if options.name == OPENVINO:
         from skinzoo.serving.openvino_engine import Networks
 
-        networks = Networks(folder, is_export=is_export, precision=options.precision, threads=options.threads)
+        networks = Networks(folder, is_export=is_export, precision=options.precision, streams=options.streams)
     return TensorFlowEngine(
         folder, definitions, tags=tags, batching=batching, is_export=is_export, networks=networks
     )

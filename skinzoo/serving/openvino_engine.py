@@ -35,14 +35,14 @@ class Networks:
         folder: The version folder.
         is_export: Whether it is an export of skinzoo.
         precision: What the network is calculated in, `f32` or `bf16`.
-        threads: Threads of a batch; 0 for one a core.
+        streams: Batches that run at the same time, which share the cores.
     """
 
-    def __init__(self, folder: Path, *, is_export: bool, precision: str = F32, threads: int = 0) -> None:
+    def __init__(self, folder: Path, *, is_export: bool, precision: str = F32, streams: int = 1) -> None:
         self._folder = folder
         self._is_export = is_export
         self._precision = precision
-        self._threads = threads
+        self._streams = streams
 
     def flats(self, signatures: Mapping[str, Signature]) -> dict[str, Flat]:
         """Return the signatures whose network OpenVINO runs; see the engine's `Networks`."""
@@ -65,7 +65,7 @@ class Networks:
 
     def _flat(self, name: str, signature: Signature) -> Flat:
         network = Network(signature, names.PROBABILITIES if self._is_export else None)
-        return network.around(Compiled(self._converted(name, network), self._precision, self._threads))
+        return network.around(Compiled(self._converted(name, network), self._precision, self._streams))
 
     def _converted(self, name: str, network: Network) -> Path:
         folder = cache_folder() / "openvino" / self._key(name)
@@ -107,15 +107,15 @@ class Compiled:
     Args:
         file: The converted network.
         precision: What it is calculated in.
-        threads: Threads of a batch; 0 for one a core.
+        streams: Batches that run at the same time.
 
     Raises:
         ModelError: It does not load.
     """
 
-    def __init__(self, file: Path, precision: str, threads: int) -> None:
+    def __init__(self, file: Path, precision: str, streams: int) -> None:
         try:
-            self._model = compile_file(file, precision=precision, threads=threads)
+            self._model = compile_file(file, precision=precision, streams=streams)
         except RuntimeError as error:
             shutil.rmtree(file.parent, ignore_errors=True)
             raise ModelError(f"OpenVINO must load '{file}'. Received: {str(error)[:300]}") from error

@@ -67,7 +67,7 @@ class LoadOptions:
             return None
         if self.per_model_batching and folder is not None and (folder / PER_MODEL_FILE).is_file():
             return read_batching(folder / PER_MODEL_FILE, what=PER_MODEL_FILE)
-        return self.batching or (for_exports() if is_export else Batching())
+        return self.batching or (for_exports(self.engine.streams) if is_export else Batching())
 
 
 class Servable:

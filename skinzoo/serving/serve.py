@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from skinzoo.machine import cores
 from skinzoo.serving.backend import RemoteModels, card_of
 from skinzoo.serving.bases import Bases
+from skinzoo.serving.engines import TENSORFLOW, openvino_streams
 from skinzoo.serving.folders import ModelSource
 from skinzoo.serving.models import Models
 from skinzoo.serving.servable import LoadOptions, Servable
@@ -143,5 +145,9 @@ def _set_threads(request: ServeRequest) -> None:
 
     if request.intra_op_threads:
         tf.config.threading.set_intra_op_parallelism_threads(request.intra_op_threads)
-    if request.inter_op_threads:
-        tf.config.threading.set_inter_op_parallelism_threads(request.inter_op_threads)
+    between = request.inter_op_threads
+    if not between and request.load.engine.name != TENSORFLOW:
+        # A batch in OpenVINO holds one of these threads until it is done; others must go on decoding.
+        between = cores() + openvino_streams(request.load.engine.threads)
+    if between:
+        tf.config.threading.set_inter_op_parallelism_threads(between)

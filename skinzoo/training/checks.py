@@ -45,6 +45,7 @@ def check_settings(config: RunConfig, trackers: Sequence[str] = (), *, begun: bo
     _check_loss(config)
     _check_balance(config)
     _check_workers(config)
+    _check_small_epochs(config)
 
 
 def _check_data(config: RunConfig) -> None:
@@ -142,6 +143,26 @@ def _check_workers(config: RunConfig) -> None:
             f"`training.batch_size` must be a multiple of the {workers} workers that share a batch. "
             f"Received: {training.batch_size}.",
             hint=f"Use --batch-size {-(-training.batch_size // workers) * workers}.",
+        )
+
+
+def _check_small_epochs(config: RunConfig) -> None:
+    training = config.training
+    if not training.small_epochs:
+        return
+    leave_out = "Use --set training.small_epochs=0."
+    if training.method != "finetune":
+        raise UsageError(
+            f"`training.small_epochs` must be 0 for method '{training.method}', whose features are of one "
+            f"size. Received: {training.small_epochs}.",
+            hint=leave_out,
+        )
+    pooling = prepare.resolve(config).pooling
+    if pooling != "gap":
+        raise UsageError(
+            "`model.pooling` must be gap for epochs on smaller images: with others the weights depend on the "
+            f"size. Received: '{pooling}'.",
+            hint=f"Use --pooling gap. {leave_out}",
         )
 
 

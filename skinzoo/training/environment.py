@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from skinzoo.machine import cores
 
 PACKAGES = (
     *("skinzoo", "tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow"),
@@ -29,11 +30,6 @@ def describe_environment() -> dict[str, Any]:
         "cores": cores(),
         "byte_order": sys.byteorder,
     }
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

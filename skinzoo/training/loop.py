@@ -113,7 +113,7 @@ class Loop:
         self.run = run
         self.config = config
         self.source = source
-        self.model = source.model
+        self._now = source
         self.phases = phases
         self.loss = loss
         self.hardware = hardware
@@ -130,6 +130,13 @@ class Loop:
         self._reported_at = -math.inf
         self._validation_seconds: float | None = None
         self._pace = Pace()
+        self._optimizer: Any = None
+        self._optimizer_since = 0
+
+    @property
+    def model(self) -> keras.Model:
+        """The model that is trained now; those for whole and smaller images have the same variables."""
+        return self._now.model
 
     def carry_out(self) -> LoopState:
         """Train from the newest checkpoint, or from the start, to the end.
@@ -148,12 +155,12 @@ class Loop:
             self._enter(phase)
             if checkpoint is not None:
                 self._restore(
-                    checkpoint.variables(), with_optimizer=self.state.optimizer_since == phase.start
+                    checkpoint.variables(), with_optimizer=self.state.optimizer_since == phase.since
                 )
                 checkpoint = None
             if first:
                 self.group.same(self.model.variables)
-            self.state.optimizer_since = phase.start
+            self.state.optimizer_since = phase.since
             if first:
                 self._callbacks.on_train_begin()
                 first = False
@@ -176,6 +183,10 @@ class Loop:
         return results
 
     def _enter(self, phase: Phase) -> None:
+        self._now = self.source
+        if phase.small:
+            assert self.source.small is not None
+            self._now = self.source.small
         with self.hardware.strategy.scope():
             self._compile(phase)
 
@@ -190,17 +201,15 @@ class Loop:
                 _freeze_statistics(backbone)
         if training.batch_norm == "momentum":
             override_momentum(self.model, training.batch_norm_momentum)
-        optimizer = build_optimizer(
-            self.config.optimizer, phase.learning_rate, replicas=self.hardware.replicas
-        )
         self.model.compile(
-            optimizer=self.group.sharing(optimizer),
+            optimizer=self._optimizer_of(phase),
             loss=self.loss,
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=self.config.hardware.xla,
         )
         # What the first step would build is built now, so that a checkpoint can be read into it.
-        self.model.optimizer.build(self.model.trainable_variables)
+        self._optimizer = self.model.optimizer
+        self._optimizer.build(self.model.trainable_variables)
         labels = self.source.labels[:1]
         for metric in self.model.metrics:
             if not getattr(metric, "built", True):
@@ -208,6 +217,15 @@ class Loop:
         self.model.make_train_function()
         self._reestimate = Reestimation(self.model)
         self._pace = Pace()
+        self._validation_seconds = None
+
+    def _optimizer_of(self, phase: Phase) -> keras.optimizers.Optimizer:
+        if self._optimizer is None or self._optimizer_since != phase.since:
+            self._optimizer_since = phase.since
+            return self.group.sharing(
+                build_optimizer(self.config.optimizer, phase.learning_rate, replicas=self.hardware.replicas)
+            )
+        return self._optimizer
 
     def _train_phase(self, phase: Phase) -> None:
         self._batches = self._iterator(self.state.epoch, self.state.step)
@@ -215,7 +233,7 @@ class Loop:
             self._train_epoch(phase)
 
     def _iterator(self, epoch: int, step: int) -> Iterator[Any]:
-        dataset = self.source.train.epochs(epoch, None, first_step=step)
+        dataset = self._now.train.epochs(epoch, None, first_step=step)
         if self.hardware.replicas > 1:
             dataset = self.hardware.strategy.experimental_distribute_dataset(dataset)
         return iter(dataset)
@@ -273,17 +291,21 @@ class Loop:
         if not math.isfinite(row["val_loss"]):
             self._fail("The validation loss", row["val_loss"])
         state.history.append(row)
-        best = state.best.update(row)
-        state.stopping.update(row)
-        state.plateau.update(row)
-        self._lower_rate_at_plateau(phase)
+        best = False
+        if not phase.small:
+            # Scores on smaller images tell nothing of the model that is kept.
+            best = state.best.update(row)
+            state.stopping.update(row)
+            state.plateau.update(row)
+            self._lower_rate_at_plateau(phase)
         patience = self.config.training.patience
         state.ended = patience is not None and state.stopping.wait >= patience
         if best and self.group.chief:
             self.store.save_best(state.epoch + 1, self.model.get_weights())
         state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
         self._callbacks.on_epoch_end(row["epoch"] - 1, {k: v for k, v in row.items() if k != "phase"})
-        state.ended = state.ended or bool(self.model.stop_training)
+        # Keras sets it on the model of the callbacks, and only where that is compiled.
+        state.ended = state.ended or bool(getattr(self.source.model, "stop_training", False))
         self._save()
         if self.group.chief:
             self.run.write_history(state.history)
@@ -300,11 +322,11 @@ class Loop:
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.config.training.batch_norm == "reestimate":
             count = self.config.training.reestimate_batches
-            batches = self.source.train.epochs(epoch, epoch + 1).take(count)
+            batches = self._now.train.epochs(epoch, epoch + 1).take(count)
             self._reestimate(batch[0] for batch in batches)
         self.group.average(running_statistics(self.model))
         labels = self.source.labels
-        probabilities = self.model.predict(self.source.validation.epochs(0, 1), verbose=0)
+        probabilities = self.model.predict(self._now.validation.epochs(0, 1), verbose=0)
         probabilities = self.group.put_together(probabilities, len(labels))
         loss = cross_entropy(labels, probabilities)
         scores = classification_scores(labels.argmax(axis=1), probabilities) if math.isfinite(loss) else {}

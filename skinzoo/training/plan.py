@@ -21,7 +21,7 @@ from skinzoo.training.feature_cache import forward_of
 from skinzoo.training.features import FEATURES, split_at_features
 from skinzoo.training.hardware import restore_policy
 from skinzoo.training.optimizers import build_optimizer
-from skinzoo.training.schedule import phases
+from skinzoo.training.schedule import phases, small_size
 
 if TYPE_CHECKING:
     import keras
@@ -125,6 +125,10 @@ def make_plan(config: RunConfig) -> Plan:
     validated = validation / config.training.validation_batch_size
     disk = len(cases.table) * variant.image_size**2 * 3
     disk += (3 * _weights(trained.trainable_variables) + 2 * _weights(trained.variables)) * 4
+    small = small_size(config, variant.image_size)
+    plan = phases(config, pretrained=True, small=small < variant.image_size)
+    # A step's time grows with the pixels.
+    epochs = sum((p.stop - p.start) * ((small / variant.image_size) ** 2 if p.small else 1) for p in plan)
     feature_seconds = None
     if extractor is not None and times.features is not None:
         views = len(part) * config.training.views + validation
@@ -145,13 +149,10 @@ def make_plan(config: RunConfig) -> Plan:
         trainable=_weights(trained.trainable_variables),
         steps=steps,
         steps_are_estimated=estimated,
-        epochs=phases(config, pretrained=True)[-1].stop,
+        epochs=plan[-1].stop,
         seconds_per_step=times.step,
         feature_seconds=feature_seconds,
-        hours=(
-            (feature_seconds or 0.0)
-            + config.training.epochs * (steps * times.step + validated * times.validation)
-        )
+        hours=((feature_seconds or 0.0) + epochs * (steps * times.step + validated * times.validation))
         / 3600,
         memory_gib=_peak_memory() / 2**30,
         disk_gib=disk / 2**30,

@@ -37,6 +37,7 @@ class Source:
         wait: Called before each step with its epoch and number, and with what to call while waiting; returns
             when the step's batch can be had.
         close: Called when no batch is wanted any more.
+        small: The same for smaller images, the layers shared; None where there are none.
     """
 
     model: keras.Model
@@ -46,3 +47,4 @@ class Source:
     cases: int
     wait: Callable[[int, int, Callable[[], None]], None] = lambda epoch, step, meanwhile: None
     close: Callable[[], None] = lambda: None
+    small: Source | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ from skinzoo.training.runs import (
     no_room_was_left,
     on_full_disk,
 )
-from skinzoo.training.schedule import phases
+from skinzoo.training.schedule import phases, small_size
 from skinzoo.training.signals import StopRequest
 from skinzoo.training.trackers import make_trackers
 
@@ -308,7 +308,7 @@ class _Training:
             self.listener.notice(notice)
         source = self._source(model, images, hardware, stop)
         self._close = source.close
-        plan = phases(self.config, pretrained=pretrained)
+        plan = phases(self.config, pretrained=pretrained, small=source.small is not None)
         trackers = make_trackers(
             self.run.resolved()["trackers"] if self.group.chief else (),
             self.run,
@@ -390,6 +390,7 @@ class _Training:
         return check
 
     def _source(self, model: keras.Model, images: Any, hardware: Hardware, stop: StopRequest) -> Any:
+        from skinzoo.model import at_size
         from skinzoo.training.features import feature_source
         from skinzoo.training.source import Source
 
@@ -410,7 +411,18 @@ class _Training:
             self.config, self.cases, images, replicas=hardware.replicas, group=self.group
         )
         validation = prepare.validation_batches(self.config, self.cases, images, group=self.group)
-        return Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
+        source = Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
+        size = small_size(self.config, self.variant.image_size)
+        if not self.config.training.small_epochs or size == self.variant.image_size:
+            return source
+        with hardware.strategy.scope():
+            small = at_size(model, size)
+        return replace(
+            source,
+            small=replace(
+                source, model=small, train=train.smaller(size), validation=validation.smaller(size)
+            ),
+        )
 
     def _write_model(self, model: keras.Model) -> None:
         """Write the best weights as a float32 model without an optimiser."""

@@ -19,6 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "addresses",
             "home",
             "files",
+            "machine",
             "ordered",
             "pages",
             "quiet",

@@ -44,7 +44,7 @@ def test_images_of_a_batch_are_changed_each_in_its_own_way(augmenters):
     same = np.repeat(picture(SIZE, SIZE)[None], 16, axis=0)
     for name, augmenter in augmenters.items():
         different = {image.tobytes() for image in augmenter(same).numpy()}
-        assert len(different) >= (4 if name == "flips" else 12), name
+        assert len(different) >= {"flips": 4, "dihedral": 6}.get(name, 12), name
 
 
 def test_flips_mirror_exactly_and_in_half_of_the_cases():
@@ -54,6 +54,15 @@ def test_flips_mirror_exactly_and_in_half_of_the_cases():
     counts = {name: int((flipped == kind).all((1, 2, 3)).sum()) for name, kind in kinds.items()}
     assert sum(counts.values()) == 400
     assert all(70 <= count <= 130 for count in counts.values()), counts
+
+
+def test_quarter_turns_and_flips_give_each_of_the_eight_views_as_often():
+    one = picture(SIZE, SIZE)
+    turned = Augmenter(AUGMENTATIONS["dihedral"], size=SIZE)(np.repeat(one[None], 800, axis=0)).numpy()
+    views = [np.rot90(side, quarters) for side in (one, one[:, ::-1]) for quarters in range(4)]
+    counts = [int((turned == view).all((1, 2, 3)).sum()) for view in views]
+    assert sum(counts) == 800
+    assert all(65 <= count <= 135 for count in counts), counts
 
 
 def test_the_affine_map_is_that_of_image_data_generator():

@@ -226,3 +226,20 @@ def test_labels_become_indices_in_class_order():
 
 def test_sequential_is_the_same_in_every_epoch():
     assert Sequential(3)(0).tolist() == Sequential(3)(9).tolist() == [0, 1, 2]
+
+
+def test_smaller_images_are_means_over_areas(table, images):
+    pipeline = InputPipeline(
+        table, images, classes=CLASSES, batch_size=5, augmentation=AUGMENTATIONS["flips"]
+    )
+    for (whole, labels), (small, same) in zip(
+        as_numpy(pipeline.epoch(3)), as_numpy(pipeline.smaller(12).epoch(3)), strict=True
+    ):
+        means = whole["image"].reshape(-1, 12, 2, 12, 2, 3).mean((2, 4))
+        assert small["image"].dtype == np.uint8
+        assert np.abs(small["image"] - means).max() <= 0.5
+        np.testing.assert_array_equal(small["age"], whole["age"])
+        np.testing.assert_array_equal(same, labels)
+    for size in (0, 25):
+        with pytest.raises(UsageError, match="from 1 to the 24 pixels"):
+            pipeline.smaller(size)

@@ -19,7 +19,7 @@ from skinzoo.training.checkpoints import CheckpointStore
 from skinzoo.training.lock import is_locked, locked
 from skinzoo.training.order import FixedLength
 from skinzoo.training.runs import best_row, find_run, list_runs, new_name
-from skinzoo.training.schedule import Phase, phases
+from skinzoo.training.schedule import Phase, phases, small_size
 from skinzoo.training.watch import Watch
 
 
@@ -66,6 +66,40 @@ def test_phases():
     assert [(p.name, p.stop) for p in phases(short, pretrained=True)] == [("whole", 1)]
     frozen = config.changed("training", freeze_backbone=True)
     assert [(p.name, p.start, p.stop) for p in phases(frozen, pretrained=True)] == [("head", 0, 5)]
+
+
+def test_phases_on_smaller_images_share_schedule_and_optimiser_with_those_behind():
+    config = make_config("cnn", assignments=["training.epochs=9", "training.small_epochs=4"])
+
+    def found(pretrained, small=True, **training):
+        changed = config.changed("training", **training)
+        return [
+            (p.name, p.start, p.stop, p.small, p.since)
+            for p in phases(changed, pretrained=pretrained, small=small)
+        ]
+
+    assert found(False) == [("small", 0, 4, True, 0), ("whole", 4, 9, False, 0)]
+    assert found(True, head_epochs=1) == [
+        ("head", 0, 1, True, 0),
+        ("small", 1, 4, True, 1),
+        ("whole", 4, 9, False, 1),
+    ]
+    assert found(True, head_epochs=5) == [("head", 0, 5, False, 0), ("whole", 5, 9, False, 5)]
+    assert found(False, small_epochs=20) == [("small", 0, 8, True, 0), ("whole", 8, 9, False, 0)]
+    assert found(False, small=False) == [("whole", 0, 9, False, 0)]
+    small, whole = phases(config, pretrained=False, small=True)
+    rates = [(small if epoch < 4 else whole).rate(epoch, 0, 10) for epoch in range(9)]
+    [only] = phases(config, pretrained=False)
+    assert rates == [only.rate(epoch, 0, 10) for epoch in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("share", "size", "wanted"),
+    [(0.6, 160, 96), (0.6, 224, 128), (0.6, 96, 64), (0.6, 32, 16), (0.9, 32, 32)],
+)
+def test_sides_of_smaller_images_are_multiples_of_what_backbones_halve(share, size, wanted):
+    config = make_config("cnn", assignments=[f"training.small_share={share}"])
+    assert small_size(config, size) == wanted
 
 
 def test_watch_remembers_and_counts():

@@ -186,6 +186,31 @@ def test_settings_reach_the_training(tiny_train, settings):
     assert all(np.isfinite(row["loss"]) for row, _ in recorder.rows)
 
 
+def test_the_first_epochs_on_smaller_images_train_the_same_network(tiny_train):
+    run, result, recorder = tiny_train("training.small_epochs=2", "training.head_epochs=0")
+    assert [(row["phase"], best) for row, best in recorder.rows] == [
+        ("small", False),
+        ("small", False),
+        ("whole", True),
+    ]
+    assert result.best_epoch == 3
+    assert load_model(run.path / "model.keras").input["image"].shape[1] == 32
+
+
+@pytest.mark.parametrize(
+    ("settings", "recipe", "words"),
+    [
+        (("model.pooling=flatten",), None, "Received: 'flatten'"),
+        ((), "frozen", "must be 0 for method 'frozen'"),
+    ],
+)
+def test_smaller_images_are_refused_where_weights_depend_on_the_size(tiny, tmp_path, settings, recipe, words):
+    config = tiny("training.small_epochs=1", *settings, recipe=recipe)
+    with pytest.raises(UsageError, match=words) as error:
+        train(config, folder=tmp_path)
+    assert "training.small_epochs=0" in error.value.hint
+
+
 @pytest.mark.parametrize("recipe", ["frozen", "linear"])
 def test_features_are_computed_once_and_trained_on(tiny_train, sample_home, recipe):
     run, result, recorder = tiny_train("training.views=2", "training.epochs=3", "data.seed=5", recipe=recipe)
