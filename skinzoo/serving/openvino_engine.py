@@ -7,9 +7,11 @@ import logging
 import queue
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -106,8 +108,8 @@ class Compiled:
 
     Args:
         file: The converted network.
-        precision: What it is calculated in.
-        streams: Batches that run at the same time.
+        precision: What it is calculated in, `f32` or `bf16`.
+        streams: Batches that run at the same time. One that runs alone has every core all the same.
 
     Raises:
         ModelError: It does not load.
@@ -115,27 +117,49 @@ class Compiled:
 
     def __init__(self, file: Path, precision: str, streams: int) -> None:
         try:
-            self._model = compile_file(file, precision=precision, streams=streams)
+            self._alone = _Requests(compile_file(file, precision=precision))
+            self._together = self._alone
+            if streams > 1:
+                self._together = _Requests(compile_file(file, precision=precision, streams=streams))
         except RuntimeError as error:
             shutil.rmtree(file.parent, ignore_errors=True)
             raise ModelError(f"OpenVINO must load '{file}'. Received: {str(error)[:300]}") from error
-        self._inputs = [port.get_any_name() for port in self._model.inputs]
-        self._outputs = [
-            next(port for port in self._model.outputs if f"y{number}" in port.get_names())
-            for number in range(len(self._model.outputs))
-        ]
-        # A request answers one batch at a time; there are as many as batches ran at the same time.
-        self._requests: queue.SimpleQueue = queue.SimpleQueue()
+        self._inside = 0
+        self._lock = threading.Lock()
 
     def __call__(self, *rows: np.ndarray) -> Sequence[np.ndarray]:
         """Run a batch: inputs in the order of `Network.specs`."""
+        with self._lock:
+            requests = self._together if self._inside else self._alone
+            self._inside += 1
+        try:
+            return requests.infer(rows)
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+
+class _Requests:
+    """Requests of a compiled network, each of which answers one batch at a time."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._inputs = [port.get_any_name() for port in model.inputs]
+        self._outputs = [
+            next(port for port in model.outputs if f"y{number}" in port.get_names())
+            for number in range(len(model.outputs))
+        ]
+        # There are as many as batches ran at the same time.
+        self._free: queue.SimpleQueue = queue.SimpleQueue()
+
+    def infer(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         given = {f"x{number}": one for number, one in enumerate(rows)}
         try:
-            request = self._requests.get_nowait()
+            request = self._free.get_nowait()
         except queue.Empty:
             request = self._model.create_infer_request()
         try:
             found = request.infer({name: given[name] for name in self._inputs}, share_inputs=True)
             return [np.array(found[port]) for port in self._outputs]
         finally:
-            self._requests.put(request)
+            self._free.put(request)
