@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -163,6 +164,38 @@ def test_a_model_of_somebody_else(tmp_path, monkeypatch):
         assert {name: value.tolist() for name, value in found.items()} == {"y": [4, 5], "twice": [8, 12]}
         assert servable.run("serving_default", {"x": np.zeros(0, np.float32)})["y"].shape == (0,)
         servable.close()
+
+
+def test_batches_at_the_same_time_answer_as_one_alone(tiny_export, golden, home, monkeypatch):
+    monkeypatch.setenv("SKINZOO_HOME", str(home))
+    monkeypatch.setattr(engines, "cores", lambda: 4)
+    servable = load("m", 1, tiny_export, LoadOptions(engine=EngineOptions(name=OPENVINO), warmup=False))
+    signature, given, expected = questions(golden)[0]
+    rows = [number % len(expected) for number in range(40)]
+
+    def ask(numbers):
+        inputs = {name: value[numbers] for name, value in given.items()}
+        return servable.run(signature, inputs)[names.PROBABILITIES]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, [rows[: 1 + number % 3] for number in range(48)]))
+    for number, one in enumerate(found):
+        np.testing.assert_allclose(one, expected[rows[: 1 + number % 3]], atol=1e-4)
+    # More than a batch: it is split over those that run at the same time.
+    np.testing.assert_allclose(ask(rows), expected[rows], atol=1e-4)
+    servable.close()
+
+
+def test_batches_of_openvino_share_the_cores(monkeypatch):
+    monkeypatch.setattr(engines, "cores", lambda: 8)
+
+    def parameters(**engine):
+        found = LoadOptions(engine=EngineOptions(**engine)).batching_of(is_export=True)
+        return found.num_batch_threads, found.max_execution_batch_size, found.max_enqueued_batches
+
+    assert parameters(name=OPENVINO) == (8, 8, 256)
+    assert parameters(name=OPENVINO, threads=3) == (2, 8, 256)
+    assert parameters(name=OPENVINO, threads=8) == parameters(name=TENSORFLOW) == (1, 32, 64)
 
 
 def test_engines_that_there_are_not():
