@@ -277,7 +277,8 @@ def loaded(export: Path, part: str, seconds: float, minutes: float, options: lis
     import serve_load
 
     model = export.resolve().parent.name
-    options = options or serve_load.LIMITS
+    if part == "overload":
+        options = options or serve_load.LIMITS
     requests = [_request(model, image) for image in photographs()]
     served = Served(export, options)
     try:

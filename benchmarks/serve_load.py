@@ -10,8 +10,9 @@ are the normal ones. Then requests come at a fixed rate, whatever becomes of tho
   must be UNAVAILABLE and quick, and 32 callers get their normal throughput as soon as it is over.
 * soak: 80 percent of capacity. No errors; latency, memory and threads of the server, minute by minute.
 
-Callers share the processor with the server. As many calls are let in as there are callers, and a quarter more
-may wait; without these options the server lets in 128 and 64, which suits more callers than 32.
+Callers share the processor with the server. In overload as many calls are let in as there are callers, and a
+quarter more may wait; without these options, as in soak, the server lets in 128 and 64, which suits more
+callers than 32.
 """
 
 from __future__ import annotations

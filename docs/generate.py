@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 BENCHMARKS = RESULTS / "benchmarks"
+HEADLINE = ("balanced_accuracy", "macro_f1", "roc_auc_macro", "accuracy")
 MARKER = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -81,7 +82,7 @@ def results() -> str:
                 + (" **leaky**" if evaluation["provenance"]["leaky"] else ""),
                 *(
                     with_interval(overall[key], intervals[key])
-                    for key in ("balanced_accuracy", "macro_f1", "roc_auc_macro", "accuracy")
+                    for key in HEADLINE
                 ),
                 f"{card['decoding']['size']}",
                 f"{card['seconds'] / 60:.0f} min",
@@ -156,6 +157,40 @@ def arms() -> str:
         )
     heads = ["changed", "training loss", "validation loss", "balanced accuracy", "macro F1"]
     return table([*heads, "macro AUC of the best epoch"], rows) + made_by(found)
+
+
+def plain() -> str:
+    """Return the plain Keras script epoch by epoch, and paired differences of kept runs to its end."""
+    found = json.loads((RESULTS / "plain_keras" / "result.json").read_text(encoding="utf-8"))
+    epochs = found["results"]["epochs"]
+    rows = [
+        [
+            f"plain script, epoch {one['epoch']} of {len(epochs)}",
+            *(f"{one[key]:.3f}" for key in HEADLINE),
+            f"{one['training_seconds'] / 60:.0f} min",
+        ]
+        for one in epochs
+        if one["epoch"] % 2 == 0
+    ]
+    for folder, card, evaluation, _ in kept():
+        if evaluation["against"] is None:
+            continue
+        scores, tests = evaluation["by_image"]["overall"], evaluation["against"]["tests"]["differences"]
+        minutes = f"{card['seconds'] / 60:.0f} min"
+        rows.append([f"`{folder.name}`", *(f"{scores[key]:.3f}" for key in HEADLINE), minutes])
+        rows.append(
+            [
+                f"`{folder.name}` less the plain script's end",
+                *(
+                    f"{tests[key]['value']:+.3f} "
+                    f"[{tests[key]['interval']['low']:+.3f}, {tests[key]['interval']['high']:+.3f}]"
+                    for key in HEADLINE
+                ),
+                "",
+            ]
+        )
+    heads = ["what", "balanced accuracy", "macro F1", "macro AUC", "accuracy", "training"]
+    return table(heads, rows) + made_by(found)
 
 
 def formats() -> str:
@@ -498,6 +533,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "ablation": ablation,
     "arms": arms,
+    "plain": plain,
     "formats": formats,
     "masks": masks,
     "benchmarks": benchmarks,

@@ -9,11 +9,13 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skinzoo.errors import DataError, ModelError, nearest
+from skinzoo.machine import cores
 from skinzoo.quiet import import_keras
 from skinzoo.training.runs import FINISHED, MODEL_FILE, RUNNING, SPLIT_FILE, RunFolder, find_run
 from skinzoo.vocabulary import UNKNOWN, normalise
@@ -217,8 +219,7 @@ class Run:
         _check_keys(rows)
         self._warn_of_unknown_terms(rows)
         inputs = self._inputs(rows)
-        images = [self._pixels(row, number) for number, row in enumerate(rows)]
-        probabilities = self._probabilities(images, inputs, batch_size)
+        probabilities = self._probabilities(rows, inputs, batch_size)
         return pd.DataFrame(probabilities, columns=columns, index=index)
 
     def export(
@@ -281,7 +282,8 @@ class Run:
         rows, _ = _rows(cases)
         # First what is quickly told to be wrong.
         known = self._inputs(rows)
-        return {"image": np.stack([self._pixels(row, i) for i, row in enumerate(rows)]), **known}
+        with ThreadPoolExecutor(cores()) as pool:
+            return {"image": np.stack(list(pool.map(self._pixels, rows, range(len(rows))))), **known}
 
     def evaluate(self, part: str = "test") -> Evaluation:
         """Score the run on a part of its split, read from where the run's data were.
@@ -384,19 +386,19 @@ class Run:
         return pixels
 
     def _probabilities(
-        self, images: Sequence[np.ndarray], inputs: Mapping[str, np.ndarray], batch_size: int
+        self, rows: Sequence[Mapping[str, Any]], inputs: Mapping[str, np.ndarray], batch_size: int
     ) -> np.ndarray:
         import numpy as np
 
-        batches = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
-        return np.concatenate(
-            [
-                self.model.predict_on_batch(
-                    {"image": np.stack(images[one]), **{key: value[one] for key, value in inputs.items()}}
-                )
-                for one in batches
-            ]
-        )
+        found = []
+        with ThreadPoolExecutor(cores()) as pool:
+            for start in range(0, len(rows), batch_size):
+                one = slice(start, start + batch_size)
+                # Only a batch of pixels is held: those of a whole dataset take gigabytes.
+                images = list(pool.map(self._pixels, rows[one], range(len(rows))[one]))
+                known = {key: value[one] for key, value in inputs.items()}
+                found.append(self.model.predict_on_batch({"image": np.stack(images), **known}))
+        return np.concatenate(found)
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
