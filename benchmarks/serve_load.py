@@ -4,11 +4,14 @@
     python benchmarks/serve.py EXPORT --part soak --minutes 30
 
 Capacity is what 32 callers get who each wait for an answer before they ask again; the latencies that they see
-are the normal ones. Then requests come at a fixed rate, whatever becomes of those before them:
+are the normal ones.
 
-* overload: 4 times capacity. Answers that come must take at most 2 times the normal 99th percentile, refusals
-  must be UNAVAILABLE and quick, and 32 callers get their normal throughput as soon as it is over.
-* soak: 80 percent of capacity. No errors; latency, memory and threads of the server, minute by minute.
+* overload: requests come at 4 times capacity, whatever becomes of those before them. Answers that come must
+  take at most 2 times the normal 99th percentile, refusals must be UNAVAILABLE and quick, and 32 callers get
+  their normal throughput as soon as it is over.
+* soak: the 32 callers together ask at 80 percent of capacity, each of them only after its answer, so that a
+  minute in which the machine is slower than it was when capacity was measured is asked less rather than more.
+  No errors; latency, memory and threads of the server, minute by minute.
 
 Callers share the processor with the server. In overload as many calls are let in as there are callers, and a
 quarter more may wait; without these options, as in soak, the server lets in 128 and 64, which suits more
@@ -101,6 +104,25 @@ async def opened(address: str, requests: list[bytes], rate: float, seconds: floa
     return asked_per_second, answers
 
 
+async def paced(address: str, requests: list[bytes], rate: float, seconds: float) -> tuple[float, Answers]:
+    """Let 32 callers ask at a rate, each after its answer; return questions a second, and the answers."""
+    answers = Answers()
+    async with aio.insecure_channel(address) as channel:
+        call = channel.unary_unary(METHOD)
+        pause, start = CALLERS / rate, time.perf_counter()
+
+        async def caller(number: int) -> None:
+            due = start + pause * number / CALLERS
+            while due < start + seconds:
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                await _ask(call, requests[number % len(requests)], answers)
+                # Who is late does not catch up.
+                due = max(due + pause, time.perf_counter())
+
+        await asyncio.gather(*(caller(number) for number in range(CALLERS)))
+        return sum(answers.counts.values()) / (time.perf_counter() - start), answers
+
+
 def overload(address: str, requests: list[bytes], seconds: float) -> dict[str, Any]:
     """Measure before, during and after 4 times the capacity."""
     asyncio.run(closed(address, requests, min(seconds, 5)))
@@ -126,17 +148,18 @@ def overload(address: str, requests: list[bytes], seconds: float) -> dict[str, A
 
 
 def soak(address: str, requests: list[bytes], pid: int, seconds: float, minutes: float) -> dict[str, Any]:
-    """Ask at 80 percent of the capacity, and look at the server every minute."""
+    """Ask at 80 percent of capacity, and look at the server every minute."""
     asyncio.run(closed(address, requests, min(seconds, 5)))
-    capacity, _ = asyncio.run(closed(address, requests, seconds))
+    capacity, _ = asyncio.run(closed(address, requests, max(seconds, 30)))
     rate = 0.8 * capacity
     found: list[dict[str, Any]] = []
     codes: Counter[str] = Counter()
     end = time.monotonic() + 60 * minutes
     while (left := end - time.monotonic()) > 1:
-        _, answers = asyncio.run(opened(address, requests, rate, min(60.0, left)))
+        asked, answers = asyncio.run(paced(address, requests, rate, min(60.0, left)))
         codes.update(answers.counts)
-        found.append({"p50_ms": answers.percentile(50), "p99_ms": answers.percentile(99), **_of_process(pid)})
+        latency = {"p50_ms": answers.percentile(50), "p99_ms": answers.percentile(99)}
+        found.append({"asked_per_second": round(asked, 1), **latency, **_of_process(pid)})
         print(f"{len(found):4} {answers.counts} {found[-1]}", flush=True)
     part = max(1, len(found) // 4)
     first, last = found[:part], found[-part:]

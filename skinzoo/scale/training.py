@@ -89,22 +89,26 @@ def _carry_out(run: RunFolder, listener: Listener, address: str | None) -> Train
     own = workers if address is None else None
     with connect(address, purpose=PURPOSE, cpus=own) as ray, StopRequest(listener.notice) as stop:
         for left in reversed(range(ATTEMPTS)):
-            found = _attempt(ray, run, workers, listener, stop)
+            try:
+                found = _attempt(ray, run, workers, listener, stop)
+            except StoppedError as error:
+                # The process that stopped knows nothing of the cluster's address.
+                raise StoppedError(error.message, hint=_go_on(run, address)) from error
             if not isinstance(found, str):
                 return found
             if stop or not left:
                 break
             listener.notice(f"Warning: a worker was lost; going on from the newest checkpoint ({found}).")
     if stop:
-        raise StoppedError("Stopped while a worker was lost.", hint=_go_on(run))
+        raise StoppedError("Stopped while a worker was lost.", hint=_go_on(run, address))
     raise ModelError(
         f"The {workers} workers of a training must stay alive. Received: {found}",
-        hint=f"Look at the memory of the machines. {_go_on(run)}",
+        hint=f"Look at the memory of the machines. {_go_on(run, address)}",
     )
 
 
-def _go_on(run: RunFolder) -> str:
-    return f"Go on with: skinzoo train --resume {run.path}"
+def _go_on(run: RunFolder, address: str | None) -> str:
+    return f"Go on with: skinzoo train --resume {run.path}" + (f" --address {address}" if address else "")
 
 
 class _Post:
