@@ -125,7 +125,7 @@ def make_plan(config: RunConfig) -> Plan:
     validated = validation / config.training.validation_batch_size
     disk = len(cases.table) * variant.image_size**2 * 3
     disk += (3 * _weights(trained.trainable_variables) + 2 * _weights(trained.variables)) * 4
-    small = small_size(config, variant.image_size)
+    small = small_size(config, variant)
     plan = phases(config, pretrained=True, small=small < variant.image_size)
     # A step's time grows with the pixels.
     epochs = sum((p.stop - p.start) * ((small / variant.image_size) ** 2 if p.small else 1) for p in plan)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from skinzoo.config import RunConfig
 from skinzoo.settings import ScheduleSettings
+from skinzoo.variants import ResolvedVariant
 
 HEAD, SMALL, WHOLE = "head", "small", "whole"
 STRIDE = 16
@@ -112,7 +113,10 @@ def phases(config: RunConfig, *, pretrained: bool, small: bool = False) -> tuple
     return (*found, whole)
 
 
-def small_size(config: RunConfig, image_size: int) -> int:
-    """Return height and width of the smaller images in pixels."""
-    wanted = config.training.small_share * image_size
-    return min(max(round(wanted / STRIDE), 1) * STRIDE, image_size)
+def small_size(config: RunConfig, variant: ResolvedVariant) -> int:
+    """Return height and width of the smaller images in pixels, as many as the backbone takes at least."""
+    size = variant.image_size
+    strides = max(
+        round(config.training.small_share * size / STRIDE), math.ceil(variant.backbone.min_size / STRIDE)
+    )
+    return min(strides * STRIDE, size)

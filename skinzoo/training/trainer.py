@@ -412,7 +412,7 @@ class _Training:
         )
         validation = prepare.validation_batches(self.config, self.cases, images, group=self.group)
         source = Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
-        size = small_size(self.config, self.variant.image_size)
+        size = small_size(self.config, self.variant)
         if not self.config.training.small_epochs or size == self.variant.image_size:
             return source
         with hardware.strategy.scope():

@@ -21,6 +21,7 @@ from skinzoo.training.order import FixedLength
 from skinzoo.training.runs import best_row, find_run, list_runs, new_name
 from skinzoo.training.schedule import Phase, phases, small_size
 from skinzoo.training.watch import Watch
+from skinzoo.variants import resolve_variant
 
 
 def phase(**schedule):
@@ -94,12 +95,19 @@ def test_phases_on_smaller_images_share_schedule_and_optimiser_with_those_behind
 
 
 @pytest.mark.parametrize(
-    ("share", "size", "wanted"),
-    [(0.6, 160, 96), (0.6, 224, 128), (0.6, 96, 64), (0.6, 32, 16), (0.9, 32, 32)],
+    ("variant", "share", "size", "wanted"),
+    [
+        ("mobilenetv2", 0.6, 160, 96),
+        ("mobilenetv2", 0.6, 224, 128),
+        ("mobilenetv2", 0.6, 40, 32),
+        # They take no fewer than 75 and 32 pixels.
+        ("inceptionresnetv2", 0.3, 160, 80),
+        ("mobilenetv2", 0.3, 32, 32),
+    ],
 )
-def test_sides_of_smaller_images_are_multiples_of_what_backbones_halve(share, size, wanted):
-    config = make_config("cnn", assignments=[f"training.small_share={share}"])
-    assert small_size(config, size) == wanted
+def test_sides_of_smaller_images(variant, share, size, wanted):
+    config = make_config(variant, assignments=[f"training.small_share={share}"])
+    assert small_size(config, resolve_variant(variant, image_size=size)) == wanted
 
 
 def test_watch_remembers_and_counts():
