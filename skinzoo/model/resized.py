@@ -37,7 +37,7 @@ def at_size(model: keras.Model, size: int) -> keras.Model:
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"The backbone must be able to take images of {size} pixels. Received: {describe(error)}",
-            hint="Leave out --set training.small_epochs.",
+            hint="Use --set training.small_epochs=0.",
         ) from error
     inner.name = backbone.name
     try:
@@ -50,5 +50,5 @@ def at_size(model: keras.Model, size: int) -> keras.Model:
         raise UsageError(
             f"Images of {size} pixels must give a model the same weights as those of its own size. "
             f"Received: {describe(error)}",
-            hint="Use --pooling gap, or leave out --set training.small_epochs.",
+            hint="Use --pooling gap, or --set training.small_epochs=0.",
         ) from error
