@@ -102,7 +102,7 @@ def for_exports(streams: int = 1) -> Batching:
 
     Args:
         streams: Batches that run at the same time. A single one has every core, and up to 32 images; where
-            each has cores of its own, up to 8 images, whose features stay in these cores' caches.
+            each has cores of its own, up to 8 images, so that one request is shared among them.
     """
     size = 32 if streams == 1 else 8
     return Batching(

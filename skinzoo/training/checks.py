@@ -18,6 +18,7 @@ from skinzoo.registry import registry
 from skinzoo.specs import BackboneSpec, DatasetSpec, LossRequest, LossSpec, VariantSpec
 from skinzoo.training import prepare
 from skinzoo.training.trackers import check_trackers
+from skinzoo.variants import ResolvedVariant
 
 WEIGHT_WORDS = ("auto", "none", "imagenet")
 
@@ -38,14 +39,14 @@ def check_settings(config: RunConfig, trackers: Sequence[str] = (), *, begun: bo
         ModelError: Weights that cannot be had.
     """
     check_trackers(trackers, reach=not begun)
-    prepare.resolve(config)
+    variant = prepare.resolve(config)
     if not begun:
         _check_data(config)
         _check_weights(config)
     _check_loss(config)
     _check_balance(config)
     _check_workers(config)
-    _check_small_epochs(config)
+    _check_small_epochs(config, variant)
 
 
 def _check_data(config: RunConfig) -> None:
@@ -146,7 +147,7 @@ def _check_workers(config: RunConfig) -> None:
         )
 
 
-def _check_small_epochs(config: RunConfig) -> None:
+def _check_small_epochs(config: RunConfig, variant: ResolvedVariant) -> None:
     training = config.training
     if not training.small_epochs:
         return
@@ -157,11 +158,10 @@ def _check_small_epochs(config: RunConfig) -> None:
             f"size. Received: {training.small_epochs}.",
             hint=leave_out,
         )
-    pooling = prepare.resolve(config).pooling
-    if pooling != "gap":
+    if variant.pooling != "gap":
         raise UsageError(
             "`model.pooling` must be gap for epochs on smaller images: with others the weights depend on the "
-            f"size. Received: '{pooling}'.",
+            f"size. Received: '{variant.pooling}'.",
             hint=f"Use --pooling gap. {leave_out}",
         )
 
