@@ -172,7 +172,8 @@ def test_a_killed_process_costs_its_own_work_and_a_failed_trial_itself(swept):
     (group,) = result["comparison"]["groups"]
     assert [one["name"] for one in group["runs"]] == [result["trials"][0]["run"]]
     assert group["runs"][0]["provenance"]["part"] == "validation"
-    assert [path.name for path in (runs_of(home)[0] / "evaluation").iterdir()] == ["validation"]
+    finished = home / "runs" / result["trials"][0]["run"]
+    assert [path.name for path in (finished / "evaluation").iterdir()] == ["validation"]
 
 
 def test_the_best_setting_trains_to_the_same_result_by_itself(swept):
