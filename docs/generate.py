@@ -74,13 +74,12 @@ def results() -> str:
     """Return the results on real images, protocols by the names that stand in the files."""
     rows = []
     for folder, card, evaluation, made in kept():
-        overall, intervals = evaluation["by_image"]["overall"], evaluation["by_image"]["intervals"]["metrics"]
         rows.append(
             [
                 f"[`{folder.name}`](docs/results/{folder.name}/evaluation.md)",
                 f"`{evaluation['provenance']['protocol']}`"
                 + (" **leaky**" if evaluation["provenance"]["leaky"] else ""),
-                *(with_interval(overall[key], intervals[key]) for key in HEADLINE),
+                *headline_of(evaluation),
                 f"{card['decoding']['size']}",
                 f"{card['seconds'] / 60:.0f} min",
                 made.get("note", ""),
@@ -188,6 +187,41 @@ def plain() -> str:
         )
     heads = ["what", "balanced accuracy", "macro F1", "macro AUC", "accuracy", "training"]
     return table(heads, rows) + made_by(found)
+
+
+def leak() -> str:
+    """Return the paper's row beside the same recipe under its protocol and under that of whole lesions."""
+    from skinzoo.published import published_value
+    from skinzoo.registry import registry
+    from skinzoo.specs import VariantSpec
+
+    runs = list(kept())
+    rows = []
+    for folder, card, evaluation, _ in runs:
+        if evaluation["provenance"]["protocol"] != "paper":
+            continue
+        variant = registry().get(VariantSpec, card["variant"])
+        for published in variant.published:
+            if published.protocol == "paper":
+                values = [published_value(published, key) for key in HEADLINE]
+                row = ["" if value is None else f"{value:.3f}" for value in values]
+                rows.append([f"{published.source}, {published.run}", "`paper` **leaky**", *row])
+        rows.append([f"`{folder.name}`", "`paper` **leaky**", *headline_of(evaluation)])
+        key = ("variant", "recipe_hash", "seed")
+        rows += [
+            [f"`{other.name}`", "`lesion`", *headline_of(scored)]
+            for other, its_card, scored, _ in runs
+            if scored["provenance"]["protocol"] == "lesion"
+            and [its_card[name] for name in key] == [card[name] for name in key]
+            and its_card["decoding"]["size"] == card["decoding"]["size"]
+        ]
+    return table(["run", "protocol", "balanced accuracy", "macro F1", "macro AUC", "accuracy"], rows)
+
+
+def headline_of(evaluation: dict[str, Any]) -> list[str]:
+    """Return the four numbers of an evaluation with their intervals."""
+    overall, intervals = evaluation["by_image"]["overall"], evaluation["by_image"]["intervals"]["metrics"]
+    return [with_interval(overall[key], intervals[key]) for key in HEADLINE]
 
 
 def formats() -> str:
@@ -534,6 +568,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "ablation": ablation,
     "arms": arms,
     "plain": plain,
+    "leak": leak,
     "formats": formats,
     "masks": masks,
     "benchmarks": benchmarks,

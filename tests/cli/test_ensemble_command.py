@@ -74,7 +74,7 @@ def test_a_choice_is_said_with_what_it_was_made_on(invoke, runs, tmp_path):
         assert f"chosen on {cases} validation images" in (tmp_path / report).read_text()
 
 
-@pytest.mark.parametrize("method", ["mean", "weighted"])
+@pytest.mark.parametrize("method", ["weighted", pytest.param("mean", marks=pytest.mark.slow)])
 def test_a_saved_ensemble_is_a_run_like_any_other(invoke, runs, tmp_path, method):
     from skinzoo import load_run
     from skinzoo.model import attention_model
@@ -119,21 +119,16 @@ def test_runs_that_cannot_be_saved_together(invoke, runs, names, more, code, wor
 
 
 def test_corrupted_images_are_reported_and_repeatable(invoke, runs, tmp_path):
-    def corrupted(*more):
-        return invoke("evaluate", runs / "one", "--corrupt", "--to", tmp_path, "--json", *FEW, *more).json
-
-    found = corrupted()
+    arguments = ("evaluate", runs / "one", "--corrupt", "--to", tmp_path, *FEW)
+    found = invoke(*arguments, "--json").json
     robustness = found["robustness"]
     assert set(robustness["corruptions"]) == {"blur", "jpeg", "brightness", "occlusion"}
     assert [len(one["strengths"]) for one in robustness["corruptions"].values()] == [5] * 4
     assert robustness["clean"] == pytest.approx(found["by_image"]["overall"]["balanced_accuracy"])
-    assert corrupted()["robustness"] == robustness
     assert "decoded square" in (tmp_path / "report.html").read_text()
     assert (tmp_path / "figures" / "robustness.png").stat().st_size > 5000
-    assert (
-        "Balanced accuracy on corrupted images"
-        in invoke("evaluate", runs / "one", "--corrupt", "--to", tmp_path, *FEW, columns=80).out
-    )
+    assert "Balanced accuracy on corrupted images" in invoke(*arguments, columns=80).out
+    assert json.loads((tmp_path / "report.json").read_text())["robustness"] == robustness
 
 
 @pytest.fixture(scope="module")

@@ -137,6 +137,7 @@ def sessions(to):
     return json.loads((to / "_manifest.json").read_text())["sessions"]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_own_work_only(table, expected, tiny_run, cluster, tmp_path):
     to = tmp_path / "out"
     with start(table, tiny_run, cluster, to, "--workers", 2) as driver:

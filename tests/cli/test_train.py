@@ -87,10 +87,8 @@ def test_no_runs(cli, tmp_path):
     assert "There are no runs" in result.stdout
 
 
-def test_a_dry_run_prints_all_and_trains_nothing(cli, home, tmp_path):
-    result = cli("train", "cnn", *TINY, "--dry-run", "--json", "--out", str(tmp_path))
-    assert result.returncode == 0, result.stderr
-    plan = json.loads(result.stdout)
+def test_a_dry_run_prints_all_and_trains_nothing(invoke, home, tmp_path):
+    plan = invoke("train", "cnn", *TINY, "--dry-run", "--json", "--out", tmp_path).json
     assert plan["settings"]["training"]["epochs"] == 2
     assert plan["parameters"] == 198_011
     assert plan["seconds_per_step"] > 0
@@ -98,12 +96,12 @@ def test_a_dry_run_prints_all_and_trains_nothing(cli, home, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_shows_the_summary_and_what_was_changed(cli):
-    result = cli("train", "cnn", *TINY, "--recipe", "frozen", "--dry-run", columns=80)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("recipe   frozen (hash ")
-    assert "of it to" in result.stdout, "the time for computing features"
-    summary, _, changes = result.stdout.partition("changed in frozen")
+def test_a_dry_run_shows_the_summary_and_what_was_changed(invoke):
+    result = invoke("train", "cnn", *TINY, "--recipe", "frozen", "--dry-run", columns=80)
+    assert result.code == 0, result.err
+    assert result.out.startswith("recipe   frozen (hash ")
+    assert "of it to" in result.out, "the time for computing features"
+    summary, _, changes = result.out.partition("changed in frozen")
     assert "steps    2 epochs of 32 steps" in summary
     changed = [
         line.split()[0] for line in changes.splitlines()[2:] if line.startswith(("data.", "training."))
@@ -118,6 +116,22 @@ def test_a_dry_run_shows_the_summary_and_what_was_changed(cli):
     assert "--verbose" in changes.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--workers", "3"), "must be a multiple of the 3 workers"),
+        (("--workers", "2", "--recipe", "frozen"), "must be 1 for method 'frozen'"),
+        (("--address", "127.0.0.1:1"), "--address must come with a training on several workers"),
+    ],
+)
+def test_what_workers_cannot_do_is_said_before_anything_is_written(invoke, home, arguments, message):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    done = invoke("train", "cnn", *TINY, "--name", "never", *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert not (home / "runs" / "never").exists()
+
+
 def test_mlflow_is_an_extra(cli):
     try:
         import mlflow  # noqa: F401
@@ -129,17 +143,17 @@ def test_mlflow_is_an_extra(cli):
         pytest.skip("mlflow is installed")
 
 
-def test_skip_bad_leaves_out_counts_and_lists_damaged_images(cli, tmp_path, sample_folder):
+def test_skip_bad_leaves_out_counts_and_lists_damaged_images(cli, invoke, tmp_path, sample_folder):
     data = tmp_path / "damaged"
     shutil.copytree(sample_folder, data)
     damaged = sorted(data.rglob("*.jpg"))[:4]
     for path in damaged:
         path.write_bytes(path.read_bytes()[:300])
-    refused = cli(
-        "train", "cnn", "--data", str(data), "--epochs", "1", "--set", "data.protocol_options.folds=5"
+    refused = invoke(
+        "train", "cnn", "--data", data, "--epochs", "1", "--set", "data.protocol_options.folds=5"
     )
-    assert refused.returncode == 3
-    assert damaged[0].stem in refused.stderr
+    assert refused.code == 3
+    assert damaged[0].stem in refused.err
     done = cli(
         *("train", "cnn", "--data", str(data), "--epochs", "1", "--skip-bad", "--name", "damaged"),
         *("--set", "data.protocol_options.folds=5"),
@@ -150,8 +164,8 @@ def test_skip_bad_leaves_out_counts_and_lists_damaged_images(cli, tmp_path, samp
     assert sorted(entry["image_id"] for entry in card["left_out"]) == [path.stem for path in damaged]
     used = sum(sum(counts.values()) for counts in card["split"]["counts"].values())
     assert used == len(list(data.rglob("*.jpg"))) - 4
-    split = cli("data", "split", str(data), "--skip-bad", "--folds", "5", "--to", str(tmp_path / "s.json"))
-    assert split.returncode == 0, split.stderr
-    assert "4" in split.stdout
-    scored = cli("evaluate", "damaged", "--json")
-    assert scored.returncode == 0, scored.stderr
+    split = invoke("data", "split", data, "--skip-bad", "--folds", "5", "--to", tmp_path / "s.json")
+    assert split.code == 0, split.err
+    assert "4" in split.out
+    scored = invoke("evaluate", "damaged", "--json")
+    assert scored.code == 0, scored.err

@@ -29,22 +29,24 @@ QUICK = {
     "resnet34",
     "resnet50",
 }
+# Variants train a step besides, so fewer of them are quick.
+QUICK_VARIANTS = {"cnn", "mobilenetv2", "resnet34"}
 ROUND_TRIPS = ("cnn", "mobilenetv2", "mobilenetv3large", "efficientnetb0", "convnexttiny", "resnet34")
 
 
-def named(kind):
+def named(kind, quick):
     return [
-        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in registry().names(kind)
+        pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in registry().names(kind)
     ]
 
 
-@pytest.mark.parametrize("name", named("backbone"))
+@pytest.mark.parametrize("name", named("backbone", QUICK))
 def test_backbone(name):
     with fresh_session():
         check_backbone(name)
 
 
-@pytest.mark.parametrize("name", named("variant"))
+@pytest.mark.parametrize("name", named("variant", QUICK_VARIANTS))
 def test_variant(name):
     check_variant(name, round_trip=False)
 

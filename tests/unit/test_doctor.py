@@ -180,6 +180,11 @@ def run(tmp_path):
 
 
 class TestRun:
+    @pytest.fixture(autouse=True)
+    def without_devices(self, monkeypatch):
+        """Leave out what takes seconds in a process of its own and has nothing to do with runs."""
+        monkeypatch.setattr(doctor, "check_devices", list)
+
     def problems(self, run):
         return {c.subject: c.detail for c in doctor.check_run(run) if c.status == PROBLEM}
 

@@ -149,7 +149,7 @@ def test_what_python_shows_of_a_run(trained):
     assert re.match(r"Evaluation\(part='test', cases=\d+, accuracy=0\.\d{4}, balanced_accuracy=", shown)
 
 
-@pytest.mark.parametrize("level", [None, "0"])
+@pytest.mark.parametrize("level", [None, pytest.param("0", marks=pytest.mark.slow)])
 def test_the_python_api_is_quiet_unless_asked_not_to_be(tmp_path, level):
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     if level is not None:

@@ -101,7 +101,7 @@ def test_the_first_epoch_ends_before_all_features_are_there(tiny, tmp_path, fold
     ("error", "expected", "seed"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), NoRoomError, 15),
-        (ValueError("broken"), ValueError, 16),
+        pytest.param(ValueError("broken"), ValueError, 16, marks=pytest.mark.slow),
     ],
 )
 def test_what_fails_in_the_thread_is_raised_as_what_it_is(

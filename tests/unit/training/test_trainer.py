@@ -495,7 +495,8 @@ def test_a_split_of_another_copy_is_noted(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("what", "recipe"), [("Decoding images", "default"), ("Computing features", "frozen")]
+    ("what", "recipe"),
+    [("Decoding images", "default"), pytest.param("Computing features", "frozen", marks=pytest.mark.slow)],
 )
 def test_a_signal_while_images_are_prepared_stops_at_once(tiny, tmp_path, monkeypatch, what, recipe):
     monkeypatch.setenv("SKINZOO_HOME", str(tmp_path / "home"))
