@@ -435,7 +435,7 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 SECONDS_A_DAY = 86_400
-MANY_IMAGES, EPOCHS, MANY_ANSWERS = 500_000, 16, 10_000_000
+MANY_IMAGES, EPOCHS, MANY_ANSWERS = 500_000, 12, 10_000_000
 """What docs/scale.md plans for: training images, epochs of the default recipe, answers a day."""
 BUSY = 0.6
 """Part of its time that a server is busy, as the autoscaler in `serving/` keeps it."""

@@ -18,7 +18,6 @@ from skinzoo.registry import registry
 from skinzoo.specs import BackboneSpec, DatasetSpec, LossRequest, LossSpec, VariantSpec
 from skinzoo.training import prepare
 from skinzoo.training.trackers import check_trackers
-from skinzoo.variants import ResolvedVariant
 
 WEIGHT_WORDS = ("auto", "none", "imagenet")
 
@@ -39,14 +38,13 @@ def check_settings(config: RunConfig, trackers: Sequence[str] = (), *, begun: bo
         ModelError: Weights that cannot be had.
     """
     check_trackers(trackers, reach=not begun)
-    variant = prepare.resolve(config)
+    prepare.resolve(config)
     if not begun:
         _check_data(config)
         _check_weights(config)
     _check_loss(config)
     _check_balance(config)
     _check_workers(config)
-    _check_small_epochs(config, variant)
 
 
 def _check_data(config: RunConfig) -> None:
@@ -144,25 +142,6 @@ def _check_workers(config: RunConfig) -> None:
             f"`training.batch_size` must be a multiple of the {workers} workers that share a batch. "
             f"Received: {training.batch_size}.",
             hint=f"Use --batch-size {-(-training.batch_size // workers) * workers}.",
-        )
-
-
-def _check_small_epochs(config: RunConfig, variant: ResolvedVariant) -> None:
-    training = config.training
-    if not training.small_epochs:
-        return
-    leave_out = "Use --set training.small_epochs=0."
-    if training.method != "finetune":
-        raise UsageError(
-            f"`training.small_epochs` must be 0 for method '{training.method}', whose features are of one "
-            f"size. Received: {training.small_epochs}.",
-            hint=leave_out,
-        )
-    if variant.pooling != "gap":
-        raise UsageError(
-            "`model.pooling` must be gap for epochs on smaller images: with others the weights depend on the "
-            f"size. Received: '{variant.pooling}'.",
-            hint=f"Use --pooling gap. {leave_out}",
         )
 
 

@@ -21,7 +21,8 @@ from skinzoo.training.feature_cache import forward_of
 from skinzoo.training.features import FEATURES, split_at_features
 from skinzoo.training.hardware import restore_policy
 from skinzoo.training.optimizers import build_optimizer
-from skinzoo.training.schedule import phases, small_size
+from skinzoo.training.schedule import phases
+from skinzoo.training.smaller import small_size, smaller
 
 if TYPE_CHECKING:
     import keras
@@ -106,6 +107,7 @@ def make_plan(config: RunConfig) -> Plan:
         with hardware.strategy.scope():
             model, _, _ = prepare.build(config.changed("model", weights="none"), variant, cases)
             counts = count_parameters(model)
+            shrunk, reason = smaller(config, variant, model)
             loss, _ = prepare.build_loss(config, cases)
             extractor, trained = None, model
             if config.training.method == "finetune":
@@ -125,10 +127,10 @@ def make_plan(config: RunConfig) -> Plan:
     validated = validation / config.training.validation_batch_size
     disk = len(cases.table) * variant.image_size**2 * 3
     disk += (3 * _weights(trained.trainable_variables) + 2 * _weights(trained.variables)) * 4
-    small = small_size(config, variant)
-    plan = phases(config, pretrained=True, small=small < variant.image_size)
+    plan = phases(config, pretrained=True, small=shrunk is not None)
     # A step's time grows with the pixels.
-    epochs = sum((p.stop - p.start) * ((small / variant.image_size) ** 2 if p.small else 1) for p in plan)
+    share = (small_size(config, variant) / variant.image_size) ** 2
+    epochs = sum((p.stop - p.start) * (share if p.small else 1) for p in plan)
     feature_seconds = None
     if extractor is not None and times.features is not None:
         views = len(part) * config.training.views + validation
@@ -144,7 +146,7 @@ def make_plan(config: RunConfig) -> Plan:
             "hash": cases.split.hash,
             "stamps": list(cases.split.stamps),
         },
-        notices=tuple(prepare.case_notices(cases, config)),
+        notices=(*prepare.case_notices(cases, config), *([reason] if reason else [])),
         parameters=counts.total,
         trainable=_weights(trained.trainable_variables),
         steps=steps,

@@ -7,11 +7,8 @@ from dataclasses import dataclass, replace
 
 from skinzoo.config import RunConfig
 from skinzoo.settings import ScheduleSettings
-from skinzoo.variants import ResolvedVariant
 
 HEAD, SMALL, WHOLE = "head", "small", "whole"
-STRIDE = 16
-"""Sides of smaller images are multiples of it, since backbones halve their maps several times."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +84,9 @@ def phases(config: RunConfig, *, pretrained: bool, small: bool = False) -> tuple
         small: Whether there are smaller images for the first `small_epochs`.
     """
     training = config.training
-    # However short a training is, its last epoch trains the whole network on images of the full size.
+    # However short a training is, its last epoch trains the whole network, and half of it are whole images.
     head = min(training.head_epochs, training.epochs - 1)
-    shrunk = min(training.small_epochs, training.epochs - 1) if small else 0
+    shrunk = min(training.small_epochs, training.epochs // 2) if small else 0
     if not pretrained or training.method != "finetune":
         head = 0
     if training.freeze_backbone:
@@ -111,12 +108,3 @@ def phases(config: RunConfig, *, pretrained: bool, small: bool = False) -> tuple
         name = HEAD if training.freeze_backbone else SMALL
         found.append(replace(whole, name=name, start=head, stop=shrunk, small=True))
     return (*found, whole)
-
-
-def small_size(config: RunConfig, variant: ResolvedVariant) -> int:
-    """Return height and width of the smaller images in pixels, as many as the backbone takes at least."""
-    size = variant.image_size
-    strides = max(
-        round(config.training.small_share * size / STRIDE), math.ceil(variant.backbone.min_size / STRIDE)
-    )
-    return min(strides * STRIDE, size)

@@ -46,8 +46,9 @@ from skinzoo.training.runs import (
     no_room_was_left,
     on_full_disk,
 )
-from skinzoo.training.schedule import phases, small_size
+from skinzoo.training.schedule import phases
 from skinzoo.training.signals import StopRequest
+from skinzoo.training.smaller import small_size, smaller
 from skinzoo.training.trackers import make_trackers
 
 if TYPE_CHECKING:
@@ -390,11 +391,14 @@ class _Training:
         return check
 
     def _source(self, model: keras.Model, images: Any, hardware: Hardware, stop: StopRequest) -> Any:
-        from skinzoo.model import at_size
         from skinzoo.training.features import feature_source
         from skinzoo.training.source import Source
 
         labels = prepare.one_hot(images.usable(self.cases.part("validation")), self.cases.classes)
+        with hardware.strategy.scope():
+            small, reason = smaller(self.config, self.variant, model)
+        if reason:
+            self.listener.notice(reason)
         if self.config.training.method != "finetune":
             with hardware.strategy.scope():
                 return feature_source(
@@ -412,11 +416,9 @@ class _Training:
         )
         validation = prepare.validation_batches(self.config, self.cases, images, group=self.group)
         source = Source(model, train, validation, labels, len(train.rows_of_epoch(0)))
-        size = small_size(self.config, self.variant)
-        if not self.config.training.small_epochs or size == self.variant.image_size:
+        if small is None:
             return source
-        with hardware.strategy.scope():
-            small = at_size(model, size)
+        size = small_size(self.config, self.variant)
         return replace(
             source,
             small=replace(

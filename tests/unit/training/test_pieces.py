@@ -19,7 +19,8 @@ from skinzoo.training.checkpoints import CheckpointStore
 from skinzoo.training.lock import is_locked, locked
 from skinzoo.training.order import FixedLength
 from skinzoo.training.runs import best_row, find_run, list_runs, new_name
-from skinzoo.training.schedule import Phase, phases, small_size
+from skinzoo.training.schedule import Phase, phases
+from skinzoo.training.smaller import small_size
 from skinzoo.training.watch import Watch
 from skinzoo.variants import resolve_variant
 
@@ -86,7 +87,7 @@ def test_phases_on_smaller_images_share_schedule_and_optimiser_with_those_behind
         ("whole", 4, 9, False, 1),
     ]
     assert found(True, head_epochs=5) == [("head", 0, 5, False, 0), ("whole", 5, 9, False, 5)]
-    assert found(False, small_epochs=20) == [("small", 0, 8, True, 0), ("whole", 8, 9, False, 0)]
+    assert found(False, small_epochs=20) == [("small", 0, 4, True, 0), ("whole", 4, 9, False, 0)]
     assert found(False, small=False) == [("whole", 0, 9, False, 0)]
     small, whole = phases(config, pretrained=False, small=True)
     rates = [(small if epoch < 4 else whole).rate(epoch, 0, 10) for epoch in range(9)]
