@@ -6,6 +6,7 @@ python docs/generate.py --check   names the files that would change, and exits w
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
@@ -216,6 +217,30 @@ def leak() -> str:
             and its_card["decoding"]["size"] == card["decoding"]["size"]
         ]
     return table(["run", "protocol", "balanced accuracy", "macro F1", "macro AUC", "accuracy"], rows)
+
+
+def validated() -> str:
+    """Return what kept trainings on whole lesions reached on the validation part, by which recipes are chosen."""
+    rows = []
+    for folder, card, evaluation, _ in kept():
+        if evaluation["provenance"]["protocol"] != "lesion":
+            continue
+        with (folder / "history.csv").open(newline="", encoding="utf-8") as stream:
+            epochs = list(csv.DictReader(stream))
+        best = epochs[card["best_epoch"] - 1]
+        rows.append(
+            [
+                f"`{folder.name}`",
+                f"{card['best_epoch']} of {len(epochs)}",
+                *(
+                    f"{float(best[name]):.3f}"
+                    for name in ("val_balanced_accuracy", "val_macro_f1", "val_accuracy", "val_loss")
+                ),
+                f"{card['seconds'] / 60:.0f} min",
+            ]
+        )
+    heads = ["run", "best epoch", "balanced accuracy", "macro F1", "accuracy", "loss", "training"]
+    return table(heads, rows)
 
 
 def headline_of(evaluation: dict[str, Any]) -> list[str]:
@@ -569,6 +594,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "arms": arms,
     "plain": plain,
     "leak": leak,
+    "validated": validated,
     "formats": formats,
     "masks": masks,
     "benchmarks": benchmarks,
