@@ -220,7 +220,7 @@ def leak() -> str:
 
 
 def validated() -> str:
-    """Return what kept trainings on whole lesions reached on the validation part, by which recipes are chosen."""
+    """Return what kept trainings on whole lesions reached on the validation part."""
     rows = []
     for folder, card, evaluation, _ in kept():
         if evaluation["provenance"]["protocol"] != "lesion":
