@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,10 @@ def pytest_collection_modifyitems(config, items):
         for marker, reason in skips:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    # Files of few tests are those that start processes: they come first, so that no worker is left waiting
+    # for one at the end. xdist would take them last (--no-loadscope-reorder).
+    in_file = Counter(item.path for item in items)
+    items.sort(key=lambda item: in_file[item.path])
 
 
 def shared_folder():
