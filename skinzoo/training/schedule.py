@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from skinzoo.config import RunConfig
-from skinzoo.settings import ScheduleSettings
+from skinzoo.settings import ScheduleSettings, TrainingSettings
 
 HEAD, SMALL, WHOLE = "head", "small", "whole"
 
@@ -75,6 +75,11 @@ class Phase:
         return rate
 
 
+def small_epochs(training: TrainingSettings) -> int:
+    """Return how many of the first epochs may be on smaller images: half of them at most."""
+    return min(training.small_epochs, training.epochs // 2)
+
+
 def phases(config: RunConfig, *, pretrained: bool, small: bool = False) -> tuple[Phase, ...]:
     """Return the phases of a training.
 
@@ -84,9 +89,9 @@ def phases(config: RunConfig, *, pretrained: bool, small: bool = False) -> tuple
         small: Whether there are smaller images for the first `small_epochs`.
     """
     training = config.training
-    # However short a training is, its last epoch trains the whole network, and half of it are whole images.
+    # However short a training is, its last epoch trains the whole network.
     head = min(training.head_epochs, training.epochs - 1)
-    shrunk = min(training.small_epochs, training.epochs // 2) if small else 0
+    shrunk = small_epochs(training) if small else 0
     if not pretrained or training.method != "finetune":
         head = 0
     if training.freeze_backbone:

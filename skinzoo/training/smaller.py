@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from skinzoo.config import RunConfig
 from skinzoo.errors import ModelError, UsageError
+from skinzoo.training.schedule import small_epochs
 from skinzoo.variants import ResolvedVariant
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def smaller(
     from skinzoo.model import at_size
 
     size = small_size(config, variant)
-    if not config.training.small_epochs or size == variant.image_size:
+    if not small_epochs(config.training) or size == variant.image_size:
         return None, ""
     if config.training.method != "finetune":
         return None, _without(variant, f"method '{config.training.method}' computes features of one size")
