@@ -46,7 +46,7 @@ def smaller(
     try:
         return at_size(model, size), ""
     except (ModelError, UsageError) as error:
-        return None, _without(variant, str(error))
+        return None, _without(variant, str(error).rstrip("."))
 
 
 def _without(variant: ResolvedVariant, reason: str) -> str:

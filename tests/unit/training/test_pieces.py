@@ -14,13 +14,14 @@ import pytest
 from skinzoo.config import make_config
 from skinzoo.data.order import Shuffled
 from skinzoo.errors import ModelError, UsageError
+from skinzoo.model import create_model
 from skinzoo.settings import ScheduleSettings
 from skinzoo.training.checkpoints import CheckpointStore
 from skinzoo.training.lock import is_locked, locked
 from skinzoo.training.order import FixedLength
 from skinzoo.training.runs import best_row, find_run, list_runs, new_name
 from skinzoo.training.schedule import Phase, phases
-from skinzoo.training.smaller import small_size
+from skinzoo.training.smaller import small_size, smaller
 from skinzoo.training.watch import Watch
 from skinzoo.variants import resolve_variant
 
@@ -109,6 +110,14 @@ def test_phases_on_smaller_images_share_schedule_and_optimiser_with_those_behind
 def test_sides_of_smaller_images(variant, share, size, wanted):
     config = make_config(variant, assignments=[f"training.small_share={share}"])
     assert small_size(config, resolve_variant(variant, image_size=size)) == wanted
+
+
+def test_a_network_whose_weights_depend_on_the_size_says_so():
+    config = make_config("cnn", assignments=["training.small_epochs=2"])
+    flattened = create_model("cnn", pooling="flatten")
+    found, reason = smaller(config, resolve_variant("cnn", pooling="gap"), flattened)
+    assert found is None
+    assert reason.startswith("No epochs on smaller images than 32 pixels: Images of 16 pixels must give")
 
 
 def test_watch_remembers_and_counts():
