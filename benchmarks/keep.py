@@ -22,9 +22,10 @@ def main() -> None:
     parser.add_argument("--command", required=True, help="the command, with DATA and WEIGHTS for folders")
     parser.add_argument("--commit", help="commit of the training code; the checkout's unless given")
     parser.add_argument("--note", default="", help="what a reader must know beside the numbers")
+    parser.add_argument("--evaluation", type=Path, help="folder of another evaluation than the run's own")
     arguments = parser.parse_args()
     arguments.to.mkdir(parents=True, exist_ok=True)
-    test = arguments.run / "evaluation" / "test"
+    test = arguments.evaluation or arguments.run / "evaluation" / "test"
     for path in (arguments.run / "card.json", arguments.run / "history.csv"):
         shutil.copyfile(path, arguments.to / path.name)
     for suffix in ("json", "md"):

@@ -223,7 +223,8 @@ def validated() -> str:
     """Return what kept trainings on whole lesions reached on the validation part."""
     rows = []
     for folder, card, evaluation, _ in kept():
-        if evaluation["provenance"]["protocol"] != "lesion":
+        # Another evaluation of the same training bears its name.
+        if evaluation["provenance"]["protocol"] != "lesion" or card["name"] != folder.name:
             continue
         with (folder / "history.csv").open(newline="", encoding="utf-8") as stream:
             epochs = list(csv.DictReader(stream))
