@@ -190,35 +190,6 @@ def plain() -> str:
     return table(heads, rows) + made_by(found)
 
 
-def leak() -> str:
-    """Return the paper's row beside the same recipe under its protocol and under that of whole lesions."""
-    from skinzoo.published import published_value
-    from skinzoo.registry import registry
-    from skinzoo.specs import VariantSpec
-
-    runs = list(kept())
-    rows = []
-    for folder, card, evaluation, _ in runs:
-        if evaluation["provenance"]["protocol"] != "paper":
-            continue
-        variant = registry().get(VariantSpec, card["variant"])
-        for published in variant.published:
-            if published.protocol == "paper":
-                values = [published_value(published, key) for key in HEADLINE]
-                row = ["" if value is None else f"{value:.3f}" for value in values]
-                rows.append([f"{published.source}, {published.run}", "`paper` **leaky**", *row])
-        rows.append([f"`{folder.name}`", "`paper` **leaky**", *headline_of(evaluation)])
-        key = ("variant", "recipe_hash", "seed")
-        rows += [
-            [f"`{other.name}`", "`lesion`", *headline_of(scored)]
-            for other, its_card, scored, _ in runs
-            if scored["provenance"]["protocol"] == "lesion"
-            and [its_card[name] for name in key] == [card[name] for name in key]
-            and its_card["decoding"]["size"] == card["decoding"]["size"]
-        ]
-    return table(["run", "protocol", "balanced accuracy", "macro F1", "macro AUC", "accuracy"], rows)
-
-
 def validated() -> str:
     """Return what kept trainings on whole lesions reached on the validation part."""
     rows = []
@@ -594,7 +565,6 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "ablation": ablation,
     "arms": arms,
     "plain": plain,
-    "leak": leak,
     "validated": validated,
     "formats": formats,
     "masks": masks,

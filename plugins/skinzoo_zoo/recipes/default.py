@@ -41,8 +41,8 @@ def skinzoo_recipes() -> list[RecipeSpec]:
                 "The backbone ends where its ImageNet features end, not at the papers' cut, which leaves out "
                 "the last blocks of most; docs/training.md has what each choice was measured to do.",
                 "Class weights are the square root of N / (C N_c): full weights cost accuracy on nv.",
-                "The first half of the epochs sees smaller images, where the pooling is `gap`: a step costs "
-                "about a third.",
+                "The first half of the epochs sees smaller images, where the pooling is `gap`: a step goes "
+                "through about a third of the pixels.",
                 "Quarter turns invent no pixels, unlike rotations by any angle.",
                 "Momentum 0.9 in the backbone's batch normalisation lets its statistics follow fine-tuning "
                 "within some ten steps; Keras' MobileNets carry 0.99 to 0.999.",
