@@ -190,6 +190,33 @@ def plain() -> str:
     return table(heads, rows) + made_by(found)
 
 
+def leak() -> str:
+    """Return published rows beside kept runs of the same variant and protocol, and of its twin on whole lesions.
+
+    A run is named VARIANT-SIZE-PROTOCOL; its twin, trained alike, VARIANT-SIZE-lesion.
+    """
+    from skinzoo.published import published_value
+    from skinzoo.registry import registry
+    from skinzoo.specs import VariantSpec
+
+    runs = {folder.name: (card, evaluation) for folder, card, evaluation, _ in kept()}
+    rows = []
+    for name, (card, evaluation) in runs.items():
+        provenance = evaluation["provenance"]
+        stem, _, protocol = name.rpartition("-")
+        if not provenance["leaky"] or protocol != provenance["protocol"]:
+            continue
+        for published in registry().get(VariantSpec, card["variant"]).published:
+            if published.protocol == protocol:
+                values = [published_value(published, key) for key in HEADLINE]
+                row = ["" if value is None else f"{value:.3f}" for value in values]
+                rows.append([f"{published.source}, {published.run}", f"`{protocol}` **leaky**", *row])
+        rows.append([f"`{name}`", f"`{protocol}` **leaky**", *headline_of(evaluation)])
+        if twin := runs.get(f"{stem}-lesion"):
+            rows.append([f"`{stem}-lesion`", "`lesion`", *headline_of(twin[1])])
+    return table(["run", "protocol", "balanced accuracy", "macro F1", "macro AUC", "accuracy"], rows)
+
+
 def validated() -> str:
     """Return what kept trainings on whole lesions reached on the validation part."""
     rows = []
@@ -260,6 +287,34 @@ def benchmarks(folder: Path = BENCHMARKS) -> str:
             load = found["hardware"]["load_at_start"]
             rows.append([what, read(found["results"]), target, f"`{found['command']}`", f"{load:.1f}"])
     return table(["what", "measured", "target", "command", "load at start"], rows)
+
+
+def costs() -> str:
+    """Return what every variant costs, and how many times as much the papers' largest than their smallest."""
+    from skinzoo.profile.record import COSTS
+
+    found = json.loads((BENCHMARKS / "costs.json").read_text(encoding="utf-8"))
+    measured = found["results"]
+    first, second = measured["ratio_of"]
+    rows = [
+        [
+            f"`{row['variant']}`",
+            str(row["built"]["image_size"]),
+            f"{row['parameters']['total']:,}",
+            f"{row['flops']['multiply_adds'] / 1e9:.2f}",
+            f"{1000 * row['latency']['median']:.1f}",
+            f"{row['throughput']['images_per_second']:.1f}",
+            f"{row['training']['images_per_second']:.1f}" if "training" in row else "not measured",
+        ]
+        for row in sorted(measured["profile"]["rows"], key=lambda row: row["variant"])
+        if row["error"] is None or "throughput" in row
+    ]
+    batch = measured["profile"]["settings"]["batch"]
+    heads = ["variant", "pixels", "parameters", "multiply-adds (G)", "latency of one image (ms)"]
+    heads += [f"images a second, batch {batch}", f"training images a second, batch {batch}"]
+    times = ", ".join(f"{COSTS[name]} {value:.3g}" for name, value in measured["ratios"].items() if value)
+    claim = f"\n`{second}` costs this many times as much as `{first}`, by image: {times}.\n"
+    return table(heads, rows) + claim + made_by(found)
 
 
 def sizing() -> str:
@@ -565,6 +620,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "ablation": ablation,
     "arms": arms,
     "plain": plain,
+    "leak": leak,
+    "costs": costs,
     "validated": validated,
     "formats": formats,
     "masks": masks,
