@@ -191,7 +191,7 @@ def plain() -> str:
 
 
 def leak() -> str:
-    """Return published rows beside kept runs of the same variant and protocol, and of its twin on whole lesions.
+    """Return published rows beside kept runs of the same variant and protocol, and these beside honest twins.
 
     A run is named VARIANT-SIZE-PROTOCOL; its twin, trained alike, VARIANT-SIZE-lesion.
     """
