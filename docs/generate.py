@@ -206,11 +206,12 @@ def leak() -> str:
         stem, _, protocol = name.rpartition("-")
         if not provenance["leaky"] or protocol != provenance["protocol"]:
             continue
-        for published in registry().get(VariantSpec, card["variant"]).published:
+        for published in registry().get(VariantSpec, card["variant"]["variant"]).published:
             if published.protocol == protocol:
                 values = [published_value(published, key) for key in HEADLINE]
                 row = ["" if value is None else f"{value:.3f}" for value in values]
-                rows.append([f"{published.source}, {published.run}", f"`{protocol}` **leaky**", *row])
+                source = ", ".join(filter(None, (published.source, published.run)))
+                rows.append([source, f"`{protocol}` **leaky**", *row])
         rows.append([f"`{name}`", f"`{protocol}` **leaky**", *headline_of(evaluation)])
         if twin := runs.get(f"{stem}-lesion"):
             rows.append([f"`{stem}-lesion`", "`lesion`", *headline_of(twin[1])])
