@@ -36,6 +36,7 @@ import numpy as np
 
 from skinzoo.data import images as image_files
 from skinzoo.data.decode import Decoding
+from skinzoo.data.untuned import AHEAD, untuned
 from skinzoo.errors import DataError
 from skinzoo.files import write_json
 from skinzoo.home import cache_folder
@@ -348,7 +349,7 @@ def _decoded(
     if is_inspected:
         dataset = dataset.ignore_errors()
     try:
-        yield from dataset.batch(DECODE_BATCH).prefetch(2).as_numpy_iterator()
+        yield from untuned(dataset.batch(DECODE_BATCH).prefetch(AHEAD)).as_numpy_iterator()
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         logger.debug("A file must be looked at: %s", error)
 

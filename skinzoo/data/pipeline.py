@@ -22,6 +22,7 @@ import numpy as np
 from skinzoo.data.augment import Augmentation, Augmenter
 from skinzoo.data.cache import ImageCache
 from skinzoo.data.order import EpochOrder, Sequential, check_seed
+from skinzoo.data.untuned import AHEAD, parallel_calls, untuned
 from skinzoo.errors import DataError, UsageError, did_you_mean
 from skinzoo.specs import Vocabularies
 
@@ -149,26 +150,26 @@ class InputPipeline:
         """
         import tensorflow as tf
 
-        auto = tf.data.AUTOTUNE
+        calls = parallel_calls()
         dataset = (
             tf.data.Dataset.range(start, ENDLESS if stop is None else stop)
             .flat_map(self._steps)
             .skip(first_step)
-            .map(self._gather, num_parallel_calls=auto, deterministic=True)
+            .map(self._gather, num_parallel_calls=calls, deterministic=True)
         )
         if self._augmenter is not None:
-            dataset = dataset.map(self._augment, num_parallel_calls=auto, deterministic=True)
+            dataset = dataset.map(self._augment, num_parallel_calls=calls, deterministic=True)
         else:
             dataset = dataset.map(lambda epoch, step, batch: batch)
         if self.size != self.images.decoding.size:
-            dataset = dataset.map(self._shrink, num_parallel_calls=auto, deterministic=True)
+            dataset = dataset.map(self._shrink, num_parallel_calls=calls, deterministic=True)
         if stop is not None:
             left = (stop - start) * self.steps_per_epoch - first_step
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(max(left, 0)))
         options = tf.data.Options()
         # Batches are made of row numbers: there are no files that workers could divide among them.
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        return dataset.with_options(options).prefetch(auto)
+        return untuned(dataset.with_options(options).prefetch(AHEAD))
 
     def numpy_batches(self, epoch: int = 0, *, first_step: int = 0) -> Iterator[tuple[Any, ...]]:
         """Yield an epoch's batches as NumPy arrays, without TensorFlow and without augmentation.

@@ -11,6 +11,7 @@ import pandas as pd
 from skinzoo.config import RunConfig
 from skinzoo.data.cache import ImageCache
 from skinzoo.data.pipeline import ENDLESS, label_indices
+from skinzoo.data.untuned import AHEAD, parallel_calls, untuned
 from skinzoo.specs import Vocabularies
 from skinzoo.training import prepare
 from skinzoo.training.feature_cache import find_or_begin
@@ -117,7 +118,7 @@ class FeatureBatches:
             tf.data.Dataset.range(start, ENDLESS if stop is None else stop)
             .flat_map(places)
             .skip(first_step)
-            .map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .map(gather, num_parallel_calls=parallel_calls(), deterministic=True)
         )
         if stop is not None:
             left = (stop - start) * self.steps_per_epoch - first_step
@@ -126,7 +127,7 @@ class FeatureBatches:
         if self._stream is not None:
             # Batches prepared ahead wait for features, and must not do so in the threads that compute them.
             options.threading.private_threadpool_size = WAITING_THREADS
-        return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+        return untuned(dataset.with_options(options).prefetch(AHEAD))
 
 
 def split_at_features(config: RunConfig, model: keras.Model) -> tuple[keras.Model, keras.Model]:

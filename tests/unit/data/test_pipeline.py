@@ -243,3 +243,11 @@ def test_smaller_images_are_means_over_areas(table, images):
     for size in (0, 25):
         with pytest.raises(UsageError, match="from 1 to the 24 pixels"):
             pipeline.smaller(size)
+
+
+def test_nothing_tunes_it_that_its_end_would_wait_for(table, images):
+    pipeline = InputPipeline(table, images, classes=CLASSES, batch_size=5, augmentation=PAPERS)
+    options = pipeline.epochs().options()
+    assert not options.autotune.enabled
+    # What else was set is still there.
+    assert options.experimental_distribute.auto_shard_policy == tf.data.experimental.AutoShardPolicy.DATA
