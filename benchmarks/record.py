@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def write_result(path: Path, results: Any, *, packages: Sequence[str], load: flo
 
 def _shown(word: str) -> str:
     """Return an argument without the folders of this machine."""
-    return f"PATH/{Path(word).name}" if Path(word).is_absolute() else word
+    return f"PATH/{Path(word).name}" if Path(word).is_absolute() else shlex.quote(word)
 
 
 def commit() -> str:

@@ -161,7 +161,8 @@ def _meaning(code: grpc.StatusCode, details: str, server: str, timeout: float) -
     if code in _AWAY:
         return (
             f"The server '{server}' must be available. Received: {details}.",
-            "Check host and port, and --ca where the server has TLS; or start one with: skinzoo serve",
+            "Check host and port, and --ca where the server has TLS; or start one with: skinzoo serve; "
+            "a finished run answers without one: --run RUN",
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return (

@@ -140,8 +140,8 @@ def find_dataset(path: Path | None, dataset: str | None = None) -> DatasetSpec:
         )
     raise DataError(
         f"The data must have the layout of a known dataset. Received: {path}, {_unrecognised(path)}.",
-        hint=f"Name one with --dataset (see: skinzoo data list), or map a table's columns: --dataset csv "
-        f"--option image=COLUMN --option label=COLUMN, or {TOML} beside it: {_MAPPING_EXAMPLE}",
+        hint=f"Name one with --dataset (see: skinzoo data list), or say in a file {TOML} beside your table "
+        f"what its columns are: {_MAPPING_EXAMPLE}",
     )
 
 
@@ -266,7 +266,7 @@ def _unrecognised(path: Path) -> str:
             return "which is an empty folder"
         images = index_images([path])
         tables = sorted(
-            entry.name for entry in walk_files(path) if Path(entry.name).suffix.lower() in TABLE_SUFFIXES
+            {entry.name for entry in walk_files(path) if Path(entry.name).suffix.lower() in TABLE_SUFFIXES}
         )
         if images.paths and not tables:
             return "which holds images but neither a table nor two folders named like classes"
@@ -327,7 +327,10 @@ def _as_given(option: str) -> str:
 
 def _no_such_data(data: str, origin: str = "data") -> DataError:
     names = registry().names(DatasetSpec.kind)
-    match = nearest(data, names)
+    parent = Path(data).expanduser().parent
+    # What lies beside it is nearer to what was meant than a dataset's name.
+    beside = [str(parent / entry.name) for entry in parent.iterdir()] if parent.is_dir() else []
+    match = nearest(data, beside) or nearest(data, names)
     return DataError(
         f"`{origin}` must be a path that exists or the name of a dataset. Received: '{data}'.",
         hint=f"Did you mean '{match}'?" if match else f"Datasets: {', '.join(names)}.",

@@ -441,7 +441,7 @@ def _curves(
         value = scores.per_class[name][metric]
         if value is not None:
             interval = (intervals or {}).get(of_class(metric, name))
-            spread = f" ({interval.low:.2f}-{interval.high:.2f})" if interval is not None else ""
+            spread = f" ({interval.low:.3f}-{interval.high:.3f})" if interval is not None else ""
             found.append((i, f"{name} {value:.3f}{spread}"))
     return found
 

@@ -150,7 +150,8 @@ class RunPredictor:
                 found["variant"], found["recipe"], found["recipe_hash"], (found["sentence"],), found
             )
         config = self.run.folder.config()
-        return Origin(config.model.variant, config.recipe, config.recipe_hash)
+        # The hash of its own day: settings that came later would change it.
+        return Origin(config.model.variant, config.recipe, card["recipe_hash"])
 
     @functools.cached_property
     def split(self) -> Split:

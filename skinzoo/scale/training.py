@@ -58,7 +58,7 @@ def train(
             ServingError where the cluster cannot be had.
     """
     listener = listener or Listener()
-    run, _, _ = trainer.begin(config, folder=folder, name=name, trackers=trackers)
+    run, _, _ = trainer.begin(config, folder=folder, name=name, trackers=trackers, listener=listener)
     with locked(run.path):
         try:
             return _carry_out(run, listener, address)

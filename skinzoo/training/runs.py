@@ -300,7 +300,9 @@ def find_run(name: str | Path, folder: Path | None = None) -> RunFolder:
             f"RUN must fit one run. Received: '{text}', which fits {len(fitting)}: {', '.join(fitting[:5])}"
             f"{', ...' if len(fitting) > 5 else '.'}"
         )
-    known = f"Runs in {folder}: {len(runs)}. See: skinzoo runs" if runs else f"There are no runs in {folder}."
+    newest = sorted(runs, key=lambda one: runs[one].path.stat().st_mtime, reverse=True)[:3]
+    more = ", ..." if len(runs) > len(newest) else ""
+    known = f"Runs in {folder}: {', '.join(newest)}{more}" if runs else f"There are no runs in {folder}."
     raise UsageError(
         f"RUN must be a path, a name, a unique prefix or '{LATEST}'. Received: '{text}'.",
         hint=did_you_mean(text, runs) or known,

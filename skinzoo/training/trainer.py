@@ -107,7 +107,7 @@ def train(
     """
     listener = listener or Listener()
     _check_alone(config)
-    run, cases, variant = begin(config, folder=folder, name=name, trackers=trackers)
+    run, cases, variant = begin(config, folder=folder, name=name, trackers=trackers, listener=listener)
     training = _Training(run, config, cases, variant, listener)
     with locked(run.path):
         try:
@@ -127,6 +127,7 @@ def begin(
     folder: Path | None = None,
     name: str | None = None,
     trackers: Sequence[str] = (),
+    listener: Listener | None = None,
 ) -> tuple[RunFolder, prepare.Cases, ResolvedVariant]:
     """Make the run directory of a new training; arguments and errors as `train`.
 
@@ -162,6 +163,8 @@ def begin(
         },
         split=cases.split,
     )
+    if run.name != name and listener is not None:
+        listener.notice(f"The name '{name}' is taken: this run is '{run.name}'.")
     return run, cases, variant
 
 

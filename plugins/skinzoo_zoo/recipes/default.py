@@ -39,7 +39,7 @@ def skinzoo_recipes() -> list[RecipeSpec]:
             },
             notes=(
                 "The backbone ends where its ImageNet features end, not at the papers' cut, which leaves out "
-                "the last blocks of most; docs/training.md has what each choice was measured to do.",
+                "the last blocks of most; docs/training.md says what was measured, and what not.",
                 "Class weights are the square root of N / (C N_c): full weights cost accuracy on nv.",
                 "The first half of the epochs sees smaller images, where the pooling is `gap`: a step goes "
                 "through about a third of the pixels.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -680,6 +681,23 @@ def test_columns_by_toml(own):
     (own / "cases.toml").unlink()
     text(own / "skinzoo.toml", 'table = "cases.csv"', *lines)
     assert read_dataset(own).equals(table)
+
+
+def test_the_guides_example_of_an_own_table(tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    files = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", page, re.DOTALL)
+    assert [name for name, _ in files] == ["skinzoo.toml", "cases.csv"]
+    for name, content in files:
+        (tmp_path / name).write_text(content)
+    for number in (1, 2, 3):
+        image(tmp_path / "photos" / f"{number}.jpg")
+    table = read_dataset(tmp_path)
+    assert table["label"].tolist() == ["benign", "benign", "malignant"]
+    assert table["lesion_id"].tolist() == ["a", "a", "b"]
+    assert table["age"].tolist() == [40, 40, 65]
+    assert table["sex"].tolist() == ["female", "female", "male"]
+    assert table["localization"].tolist() == ["back", "back", "upper extremity"]
+    assert table.attrs["classes"] == ("benign", "malignant")
 
 
 def test_usual_names_need_no_mapping(own):

@@ -16,7 +16,7 @@ from skinzoo.training.lock import locked
 from skinzoo.training.plan import make_plan
 from skinzoo.training.request import TrainRequest, resolve_request
 from skinzoo.training.runs import NoRoomError, RunFolder, list_runs
-from skinzoo.training.trainer import resume, train
+from skinzoo.training.trainer import begin, resume, train
 
 from .conftest import Recorder, same_weights, weights_of, without_times
 
@@ -40,6 +40,13 @@ def finished(sample_home, tmp_path_factory):
             make_config("cnn", assignments=TINY), folder=tmp_path_factory.mktemp("runs"), listener=recorder
         )
     return RunFolder(result.run), result, recorder
+
+
+def test_a_name_that_is_taken_gets_a_number_and_a_notice(tiny, tmp_path):
+    recorder = Recorder()
+    runs = [begin(tiny(), folder=tmp_path, name="mine", listener=recorder)[0] for _ in range(2)]
+    assert [run.name for run in runs] == ["mine", "mine-2"]
+    assert recorder.notices == ["The name 'mine' is taken: this run is 'mine-2'."]
 
 
 def test_a_run_has_all_its_files(finished):
