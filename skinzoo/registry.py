@@ -186,7 +186,7 @@ def list_variants(pattern: str = "*") -> list[str]:
     Args:
         pattern: For example `mobilenet*`.
 
-    Example:
+    Examples:
         >>> import skinzoo
         >>> "mobilenetv2" in skinzoo.list_variants("mobilenet*")
         True

@@ -411,7 +411,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         UsageError: There is no such run.
         ModelError: The run is not finished.
 
-    Example:
+    Examples:
         >>> import skinzoo
         >>> run = skinzoo.load_run("latest")  # doctest: +SKIP
         >>> run.predict([{"image": "lesion.jpg", "age": 55, "sex": "male"}])  # doctest: +SKIP

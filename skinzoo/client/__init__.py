@@ -1,6 +1,6 @@
 """Cases to a server and results back, over the typed service or TensorFlow Serving's; free of TensorFlow.
 
-Example:
+Examples:
     >>> from skinzoo.client import Case, Client
     >>> with Client("localhost:8500") as client:  # doctest: +SKIP
     ...     [result] = client.classify([Case(image="lesion.jpg", age=55, sex="female")])

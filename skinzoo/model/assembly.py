@@ -59,16 +59,16 @@ def create_model(
         vocabularies: Vocabularies of sex and localization; None for the canonical ones.
 
     Returns:
-        A functional `keras.Model`. Input: dictionary of `image` uint8 RGB `(batch, size, size, 3)`, `age`
-        float32 years `(batch,)` (NaN = unknown), `sex` and `localization` int32 indices `(batch,)`.
-        Output: float32 probabilities `(batch, classes)`. `attention_model` yields the attention map.
+        A functional `keras.Model` that takes a dictionary of `image` uint8 RGB `(batch, size, size, 3)`,
+        `age` float32 years `(batch,)` (NaN = unknown), `sex` and `localization` int32 indices `(batch,)`,
+        and gives float32 probabilities `(batch, classes)`. `attention_model` yields the attention map.
 
     Raises:
         PluginError: A name that no plugin, or more than one, registers.
         UsageError: A choice that does not exist for this variant.
         ModelError: Weights that cannot be had or do not fit.
 
-    Example:
+    Examples:
         >>> import skinzoo
         >>> model = skinzoo.create_model("mobilenetv2", classes=7, attention="soft", weights="none")
         >>> model.output_shape
