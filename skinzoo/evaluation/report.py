@@ -11,7 +11,7 @@ from skinzoo import __version__
 from skinzoo.evaluation import figures
 from skinzoo.evaluation.definitions import OVERALL, PER_CLASS, of_class
 from skinzoo.evaluation.diagnoses import melanoma_class, nevus_class
-from skinzoo.evaluation.evaluate import Evaluation, Measured
+from skinzoo.evaluation.evaluate import NOT_STATED, Evaluation, Measured
 from skinzoo.evaluation.intervals import Interval
 from skinzoo.evaluation.predictions import lesions_agree
 from skinzoo.evaluation.report_shift import ood_section, robustness_section
@@ -108,7 +108,8 @@ def _html(evaluation: Evaluation, sections: Sequence[Section]) -> str:
 
 def _markdown(evaluation: Evaluation, sections: Sequence[Section]) -> str:
     intervals = evaluation.by_image.intervals
-    lines = [f"# {escaped(evaluation.provenance.name)}: evaluation", ""]
+    steps = ", ".join(("evaluation", *evaluation.provenance.steps))
+    lines = [f"# {escaped(evaluation.provenance.name)}: {escaped(steps)}", ""]
     lines += [f"> **Warning.** {escaped(sentence)}\n" for sentence in evaluation.provenance.caveats()]
     lines += [f"- {escaped(note)}" for note in _notes(evaluation, evaluation.provenance.caveats())]
     for section in sections:
@@ -375,7 +376,10 @@ def _against_section(evaluation: Evaluation) -> Section:
         f"{test.only_first:,} right in the first only, {test.only_second:,} in the second only, "
         f"p = {test.p:.3g}."
     )
-    if evaluation.provenance.split_hash != against.provenance.split_hash:
+    hashes = {evaluation.provenance.split_hash, against.provenance.split_hash}
+    if NOT_STATED in hashes:
+        text += " A file of predictions does not tell its split: see to it that these cases were not trained on."
+    elif len(hashes) > 1:
         text += " The two stand on different splits, so one may have been trained on these cases."
     return Section(
         "Comparison",

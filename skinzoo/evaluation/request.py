@@ -240,4 +240,8 @@ def _is_file(name: str) -> bool:
 
 
 def _of_file(path: Path) -> tuple[Predictions, Provenance]:
-    return read_predictions(path), Provenance(name=path.name)
+    name, above = path.name, path.absolute().parents
+    if path.stem == "predictions" and len(above) > 2:
+        # The usual name says nothing of what is in it; that of its run or folder does.
+        name = above[2].name if above[1].name == "evaluation" else above[0].name
+    return read_predictions(path), Provenance(name=name)

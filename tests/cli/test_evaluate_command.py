@@ -162,6 +162,7 @@ def test_a_run_is_evaluated_into_its_own_folder(invoke, at_home):
     assert {group["by"] for group in found["subgroups"]["groups"]} >= {"sex", "age", "localization"}
     again = invoke("evaluate", "--predictions", folder / "test" / "predictions.csv", "--json", *FEW).json
     assert again["by_image"]["overall"] == pytest.approx(found["by_image"]["overall"])
+    assert again["provenance"]["name"] == "tiny"
 
 
 def test_its_numbers_are_those_of_the_python_api(invoke, at_home):
