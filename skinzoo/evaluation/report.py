@@ -378,7 +378,7 @@ def _against_section(evaluation: Evaluation) -> Section:
     )
     hashes = {evaluation.provenance.split_hash, against.provenance.split_hash}
     if NOT_STATED in hashes:
-        text += " A file of predictions does not tell its split: see to it that these cases were not trained on."
+        text += " A file of predictions does not tell whether these cases were trained on."
     elif len(hashes) > 1:
         text += " The two stand on different splits, so one may have been trained on these cases."
     return Section(
