@@ -32,7 +32,16 @@ ARMS: dict[str, tuple[str, ...]] = {
     PAPERS_SHAPE: (),
 }
 SHAPE = ("--cut", "whole", "--pooling", "gap", "--fusion", "mlp")
-BASE = ("model.attention=none", "training.head_epochs=0", "schedule.warmup_epochs=0")
+# Of what the recipe has since taken from the arms, the base has none.
+BASE = (
+    *(
+        "model.attention=none",
+        "training.head_epochs=0",
+        "training.small_epochs=0",
+        "schedule.warmup_epochs=0",
+    ),
+    *("augmentation.quarter_turns=false", "augmentation.rotation=180", "augmentation.shift=0.1"),
+)
 VALIDATION = ("val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_f1")
 
 

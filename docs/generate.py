@@ -315,6 +315,26 @@ def missed(measured: str, target: str) -> str:
     return ", ".join(wrong)
 
 
+def leak_kinds() -> str:
+    """Return the scores of images whose lesion was trained on, beside those of the others."""
+    found = json.loads((RESULTS / "leak.json").read_text(encoding="utf-8"))
+    rows = [
+        [
+            f"`{name}`",
+            kind,
+            str(scores["images"]),
+            *(
+                with_interval(scores[key]["value"], scores[key]["interval"])
+                for key in ("balanced_accuracy", "roc_auc_macro", "accuracy")
+            ),
+        ]
+        for name, run in found["results"].items()
+        for kind, scores in run["kinds"].items()
+    ]
+    heads = ["run", "images whose lesion has", "images", "balanced accuracy", "macro AUC", "accuracy"]
+    return table(heads, rows) + made_by(found)
+
+
 def costs() -> str:
     """Return what every variant costs, and how many times as much the papers' largest than their smallest."""
     from skinzoo.profile.record import COSTS
@@ -645,6 +665,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "arms": arms,
     "plain": plain,
     "leak": leak,
+    "leak-kinds": leak_kinds,
     "costs": costs,
     "validated": validated,
     "formats": formats,
