@@ -29,7 +29,7 @@ PACKAGES = ("skinzoo", "tensorflow", "keras", "numpy")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=Path, required=True, help="keeps the rows until all are measured")
-    parser.add_argument("--batch", type=int, default=8, help="more does not fit the largest in 24 GiB")
+    parser.add_argument("--batch", type=int, default=8, help="images in a batch")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--out", type=Path, default=RESULTS / "costs.json")
     options = parser.parse_args()
