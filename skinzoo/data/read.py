@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ DATA_VARIABLE = "SKINZOO_DATA"
 SAMPLE = "sample"
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _SETTING = "data.json"
+_LOOKED_AT = 1000
+"""Entries of a folder among which a misspelt name is looked for."""
 _MAPPING_EXAMPLE = "columns = { image = 'file', label = 'diagnosis' }"
 
 
@@ -327,14 +331,21 @@ def _as_given(option: str) -> str:
 
 def _no_such_data(data: str, origin: str = "data") -> DataError:
     names = registry().names(DatasetSpec.kind)
-    parent = Path(data).expanduser().parent
     # What lies beside it is nearer to what was meant than a dataset's name.
-    beside = [str(parent / entry.name) for entry in parent.iterdir()] if parent.is_dir() else []
-    match = nearest(data, beside) or nearest(data, names)
+    match = _beside(Path(data).expanduser()) or nearest(data, names)
     return DataError(
         f"`{origin}` must be a path that exists or the name of a dataset. Received: '{data}'.",
         hint=f"Did you mean '{match}'?" if match else f"Datasets: {', '.join(names)}.",
     )
+
+
+def _beside(path: Path) -> str | None:
+    """Return a path in the same folder whose name is nearly that of one that does not exist."""
+    with suppress(OSError):
+        names = [entry.name for entry in islice(path.parent.iterdir(), _LOOKED_AT)]
+        if name := nearest(path.name, names):
+            return str(path.with_name(name))
+    return None
 
 
 def _converted(dataset: str, name: str, value: Any, default: Any) -> Any:

@@ -843,6 +843,13 @@ def test_what_cannot_be_resolved(monkeypatch, tmp_path):
     with pytest.raises(DataError, match="`--data` must be a path that exists") as caught:
         resolve_data("ham1000")
     assert "ham10000" in caught.value.hint
+    (tmp_path / "lesions").mkdir()
+    with pytest.raises(DataError) as caught:
+        resolve_data(str(tmp_path / "lesion"))
+    assert caught.value.hint == f"Did you mean '{tmp_path / 'lesions'}'?"
+    with pytest.raises(DataError) as caught:
+        resolve_data(str(tmp_path / "photographs"))
+    assert "lesions" not in caught.value.hint
     monkeypatch.setenv("SKINZOO_DATA", "/nowhere")
     with pytest.raises(DataError, match="`SKINZOO_DATA` must be"):
         resolve_data()
