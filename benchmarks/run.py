@@ -11,6 +11,7 @@ longer.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 from generate import benchmarks
 
 VARIANT = "mobilenetv3small"
+PEERS = ("bentoml", "litserve", "ray")
 
 
 def main() -> None:
@@ -43,6 +45,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         export = exported(Path(folder))
         script("serve", export, "--rounds", "2", "--seconds", "8", "--out", to / "serve.json")
+        absent = [name for name in PEERS if importlib.util.find_spec(name) is None]
+        if absent:
+            print(f"Left out, since {', '.join(absent)} are absent (extra bench): peers", flush=True)
+        else:
+            peers = ("--part", "peers", "--rounds", "1", "--seconds", "4")
+            script("serve", export, *peers, "--out", to / "serve-peers.json")
     table = benchmarks(to)
     (to / "README.md").write_text(table, encoding="utf-8")
     print(table)
