@@ -23,8 +23,8 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Return a dataset of which TensorFlow does not tune threads and buffers while it runs.
 
     An iterator that is given up waits, now and then, until its tuning thread wakes up, and that thread sleeps
-    the longer the longer the iterator has lived: half a second after two seconds, a minute at the end of a
-    training (seen with TensorFlow 2.21).
+    the longer the longer the iterator has lived. Seen with TensorFlow 2.21: of 60 iterators that lived two
+    seconds ten waited half a second to a second, of 20 without the thread none.
     """
     import tensorflow as tf
 
