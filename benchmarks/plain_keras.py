@@ -25,7 +25,7 @@ from record import write_result
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-SIZE, EPOCHS, BATCH, LEARNING_RATE, SEED = 160, 8, 32, 3e-4, 0
+SIZE, EPOCHS, BATCH, LEARNING_RATE, SPLIT_SEED = 160, 8, 32, 3e-4, 0
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow", "pandas")
 
 
@@ -34,14 +34,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
     parser.add_argument("--to", type=Path, required=True, help="folder of the result and the predictions")
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(arguments.seed)
     table = read(arguments.data)
     classes = sorted(table["dx"].unique())
     labels = table["dx"].map(classes.index).to_numpy()
-    folds = StratifiedGroupKFold(10, shuffle=True, random_state=SEED)
+    folds = StratifiedGroupKFold(10, shuffle=True, random_state=SPLIT_SEED)
     train, test = next(iter(folds.split(labels, labels, table["lesion_id"])))
     images = np.stack([pixels(path) for path in table["path"]])
     facts = metadata(table, train)
@@ -53,7 +54,7 @@ def main() -> None:
     def dataset(rows: np.ndarray, training: bool) -> tf.data.Dataset:
         found = tf.data.Dataset.from_tensor_slices(rows)
         if training:
-            found = found.shuffle(len(rows), seed=SEED)
+            found = found.shuffle(len(rows), seed=arguments.seed)
         found = found.batch(BATCH).map(
             lambda chosen: tf.numpy_function(
                 lambda i: (images[i], facts[i], labels[i]), [chosen], (tf.uint8, tf.float32, tf.int64)
@@ -88,7 +89,7 @@ def main() -> None:
     predictions["true"] = table["dx"].to_numpy()[test]
     predictions = pd.concat([predictions, pd.DataFrame(normalised(answers), columns=classes)], axis=1)
     predictions.to_csv(arguments.to / "predictions.csv", index=False)
-    results = {"train": len(train), "test": len(test), "seed": SEED, "epochs": rows}
+    results = {"train": len(train), "test": len(test), "seed": arguments.seed, "epochs": rows}
     write_result(arguments.to / "result.json", results, packages=PACKAGES, load=load)
 
 
