@@ -176,6 +176,8 @@ class Split:
                 **{
                     **content,
                     **{name: tuple(content[name]) for name in ("classes", "stamps", "warnings")},
+                    # The file's keys are sorted.
+                    "counts": {part: content["counts"][part] for part in PARTS if part in content["counts"]},
                 }
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -159,6 +159,16 @@ class Abstention:
         }
 
 
+def check_method(method: str) -> None:
+    """Check that a method of calibration exists.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if method not in METHODS:
+        raise one_of("calibrate", method, METHODS)
+
+
 def fit_calibration(validation: Predictions, method: str = TEMPERATURE) -> Calibration:
     """Fit a calibration on validation predictions by their log loss.
 
@@ -173,8 +183,7 @@ def fit_calibration(validation: Predictions, method: str = TEMPERATURE) -> Calib
         UsageError: The method is unknown, or the cases are of another part than validation.
         DataError: All cases are of one class.
     """
-    if method not in METHODS:
-        raise one_of("calibration", method, METHODS)
+    check_method(method)
     check_fit_part(validation, "A calibration")
     if len(validation.present) < 2:
         raise DataError(

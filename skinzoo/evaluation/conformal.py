@@ -99,6 +99,16 @@ class Conformal:
         )
 
 
+def check_coverage(coverage: float) -> None:
+    """Check that a coverage can be asked for.
+
+    Raises:
+        UsageError: It is not between 0 and 1.
+    """
+    if not 0 < coverage < 1:
+        raise UsageError(f"`coverage` must lie within 0..1. Received: {coverage:g}.")
+
+
 def fit_conformal(validation: Predictions, coverage: float = 0.9, method: str = RAPS) -> Conformal:
     """Fit prediction sets on validation predictions.
 
@@ -114,8 +124,7 @@ def fit_conformal(validation: Predictions, coverage: float = 0.9, method: str = 
     """
     if method not in METHODS:
         raise one_of("conformal", method, METHODS)
-    if not 0 < coverage < 1:
-        raise UsageError(f"`coverage` must lie within 0..1. Received: {coverage:g}.")
+    check_coverage(coverage)
     check_fit_part(validation, "Prediction sets")
     penalty, free = (PENALTY, FREE_CLASSES) if method == RAPS else (0.0, 0)
     scores = _scores(validation.probabilities, penalty, free)

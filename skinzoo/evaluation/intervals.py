@@ -180,7 +180,7 @@ def bootstrap(
     Raises:
         UsageError: `draws` or `level` is outside its range.
     """
-    _check(draws, level)
+    check_draws(draws, level)
     values = drawn_metrics(predictions, draws=draws, seed=seed, malignant=malignant, curves=curves)
     return Intervals(
         by_metric={
@@ -232,7 +232,7 @@ def compare(
     Raises:
         DataError: The images, their classes or their true classes differ.
     """
-    _check(draws, level)
+    check_draws(draws, level)
     second = aligned(first, second)
     ours, theirs = (WeightedScores(p, malignant=malignant) for p in (first, second))
     once = np.ones((1, len(first)))
@@ -377,7 +377,16 @@ def _unit(predictions: Predictions) -> str:
     return "lesion" if predictions.has_lesions else "image"
 
 
-def _check(draws: int, level: float) -> None:
+def check_draws(draws: int, level: float = LEVEL) -> None:
+    """Check what a bootstrap is asked for.
+
+    Args:
+        draws: Number of draws.
+        level: Level of the intervals.
+
+    Raises:
+        UsageError: One of them is out of range.
+    """
     if draws < 100:
         raise UsageError(f"`draws` must be at least 100. Received: {draws}.")
     if not 0.5 <= level < 1:

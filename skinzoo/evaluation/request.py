@@ -6,12 +6,15 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from skinzoo.data.table import PARTS
 from skinzoo.errors import one_of
 from skinzoo.evaluation import evaluate as service
 from skinzoo.evaluation.augmented import views
-from skinzoo.evaluation.calibration import TEMPERATURE
+from skinzoo.evaluation.calibration import TEMPERATURE, check_method
 from skinzoo.evaluation.combine import MEAN
+from skinzoo.evaluation.conformal import check_coverage
 from skinzoo.evaluation.evaluate import Evaluation, Provenance
+from skinzoo.evaluation.intervals import check_draws
 from skinzoo.evaluation.of_run import EXTERNAL, Chosen, cases_of_part, external_cases, predict_chosen
 from skinzoo.evaluation.ood_of_run import OutOfDistribution, check_left_out, measure_ood
 from skinzoo.evaluation.predictions import Predictions, read_predictions, write_predictions
@@ -90,7 +93,7 @@ def prepare(
         ModelError: A run is not finished.
         MissingExtraError: Parquet is to be written and pyarrow is not installed.
     """
-    views(request.tta)
+    _check(request)
     if request.predictions_format not in FORMATS:
         raise one_of("predictions-format", request.predictions_format, FORMATS)
     if request.predictions_format == "parquet":
@@ -228,6 +231,17 @@ class PreparedEvaluation:
             predictor = self.other.open(data=request.data, tta=request.tta, progress=progress)
             return predict_chosen(predictor, self._chosen(predictor), Looking(request.tta, progress=progress))
         return _of_file(Path(request.against)) if request.against is not None else None
+
+
+def _check(request: EvaluationRequest) -> None:
+    """Refuse at once what would be refused after minutes of predicting."""
+    views(request.tta)
+    if request.part not in PARTS:
+        raise one_of("part", request.part, PARTS)
+    if request.calibrate is not None:
+        check_method(request.calibrate)
+    check_coverage(request.coverage)
+    check_draws(request.draws)
 
 
 def _place(request: EvaluationRequest, provenance: Provenance) -> str:

@@ -105,6 +105,11 @@ def test_a_bad_file_ends_with_3_and_one_line(invoke, published, change, words):
         (["a-run", "--data", "x", "--external", "y"], 2, "Received: both"),
         (["a-run", "--dataset", "x"], 2, "--external"),
         (["no-such-run"], 2, "no-such-run"),
+        # Before the run is looked for, let alone asked to predict.
+        (["no-such-run", "--part", "tst"], 2, "Did you mean 'test'?"),
+        (["no-such-run", "--calibrate", "vectors"], 2, "Did you mean 'vector'?"),
+        (["no-such-run", "--coverage", "1"], 2, "`coverage` must lie within 0..1"),
+        (["no-such-run", "--draws", "5"], 2, "`draws` must be at least 100"),
         (["--predictions", "missing.csv"], 3, "No such file"),
         (["--predictions", "p.txt"], 3, "must end in .csv or .parquet"),
     ],

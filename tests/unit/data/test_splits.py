@@ -170,6 +170,7 @@ def test_saved_and_loaded(table, tmp_path):
         path = tmp_path / "Ordner mit Leerzeichen é" / f"{protocol}.json"
         split.save(path)
         assert Split.load(path, table) == split
+        assert list(Split.load(path).counts) == list(split.counts)
         assert Split.load(path).hash == split.hash == json.loads(path.read_text())["hash"]
 
 

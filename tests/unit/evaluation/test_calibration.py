@@ -73,7 +73,7 @@ def test_only_validation_is_fitted_on(fit):
 
 def test_wrong_input():
     predictions = simulated(100)
-    with pytest.raises(UsageError, match="`calibration` must be one of temperature, vector"):
+    with pytest.raises(UsageError, match="`calibrate` must be one of temperature, vector"):
         fit_calibration(predictions, "platt")
     with pytest.raises(DataError, match="at least two classes"):
         fit_calibration(predictions.rows(predictions.true == 5))
