@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import itertools
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +30,6 @@ ARMS: dict[str, tuple[str, ...]] = {
     "flips and quarter turns, half of the epochs on smaller images": (*DIHEDRAL, "training.small_epochs=2"),
     "loss logit_adjusted_ce": ("loss.name=logit_adjusted_ce", "loss.options={tau=1.0}"),
     PAPERS_SHAPE: (),
-}
-# The recipe as it stands, half of whose epochs are on smaller images, and what is changed in it.
-OF_TODAY: dict[str, tuple[str, ...]] = {
-    "default recipe": (),
-    "default recipe, attention none": ("model.attention=none",),
 }
 SHAPE = ("--cut", "whole", "--pooling", "gap", "--fusion", "mlp")
 # Of what the recipe has since taken from the arms, the base has none.
@@ -59,25 +52,25 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--image-size", type=int, default=112)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--arms", nargs="+", choices=[*ARMS, *OF_TODAY], default=list(ARMS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--runs", type=Path, default=Path("skinzoo-runs"))
     parser.add_argument("--to", type=Path, required=True)
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     rows: list[dict[str, Any]] = []
-    for arm, seed in itertools.product(arguments.arms, arguments.seeds):
-        rows.append(one(arguments, arm, seed))
+    for arm in arguments.arms:
+        rows.append(one(arguments, arm))
         results = {"epochs": arguments.epochs, "image_size": arguments.image_size, "runs": rows}
         write_result(arguments.to, results, packages=PACKAGES, load=load)
         print(json.dumps(rows[-1]), flush=True)
 
 
-def one(arguments: argparse.Namespace, arm: str, seed: int) -> dict[str, Any]:
+def one(arguments: argparse.Namespace, arm: str) -> dict[str, Any]:
     slug = "-".join(arm.replace(",", "").replace("'", "").split())
-    run = arguments.runs / f"arm-{arguments.variant}-{slug}-{seed}"
+    run = arguments.runs / f"arm-{arguments.variant}-{slug}-{arguments.seed}"
     if not (run / "card.json").exists():
-        start = ["--resume", str(run)] if run.exists() else new_run(arguments, arm, seed, run)
+        start = ["--resume", str(run)] if run.exists() else new_run(arguments, arm, run)
         skinzoo("train", *start)
     found = json.loads(skinzoo("evaluate", str(run), "--part", "validation", "--draws", "2000", "--json"))
     card = json.loads((run / "card.json").read_text(encoding="utf-8"))
@@ -86,7 +79,7 @@ def one(arguments: argparse.Namespace, arm: str, seed: int) -> dict[str, Any]:
     measured = found["by_image"]
     return {
         "arm": arm,
-        "seed": seed,
+        "seed": arguments.seed,
         "recipe_hash": card["recipe_hash"],
         "split_hash": found["provenance"]["split_hash"],
         "last_epoch": {name: float(last[name]) for name in ("loss", *VALIDATION)},
@@ -98,24 +91,15 @@ def one(arguments: argparse.Namespace, arm: str, seed: int) -> dict[str, Any]:
     }
 
 
-def new_run(arguments: argparse.Namespace, arm: str, seed: int, run: Path) -> list[str]:
+def new_run(arguments: argparse.Namespace, arm: str, run: Path) -> list[str]:
     return [
         arguments.variant,
         *("--data", arguments.data, "--weights", arguments.weights),
         *("--image-size", str(arguments.image_size), "--epochs", str(arguments.epochs)),
-        *("--seed", str(seed), "--out", str(run.parent), "--name", run.name),
-        *changes(arguments.variant, arm, arguments.epochs),
+        *("--seed", str(arguments.seed), "--out", str(run.parent), "--name", run.name),
+        *(papers_shape(arguments.variant) if arm == PAPERS_SHAPE else SHAPE),
+        *(word for setting in (*BASE, *ARMS[arm]) for word in ("--set", setting)),
     ]
-
-
-def changes(variant: str, arm: str, epochs: int) -> list[str]:
-    shape: Sequence[str]
-    if arm in OF_TODAY:
-        shape, settings = (), (f"training.small_epochs={epochs // 2}", *OF_TODAY[arm])
-    else:
-        shape = papers_shape(variant) if arm == PAPERS_SHAPE else SHAPE
-        settings = (*BASE, *ARMS[arm])
-    return [*shape, *(word for setting in settings for word in ("--set", setting))]
 
 
 def papers_shape(variant: str) -> list[str]:

@@ -26,8 +26,10 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.to.mkdir(parents=True, exist_ok=True)
     test = arguments.evaluation or arguments.run / "evaluation" / "test"
+    # An ensemble has no history of its own.
     for path in (arguments.run / "card.json", arguments.run / "history.csv"):
-        shutil.copyfile(path, arguments.to / path.name)
+        if path.exists():
+            shutil.copyfile(path, arguments.to / path.name)
     for suffix in ("json", "md"):
         shutil.copyfile(test / f"report.{suffix}", arguments.to / f"evaluation.{suffix}")
     # Of the figures, those that hold no image of the data.

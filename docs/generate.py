@@ -104,9 +104,9 @@ def commands() -> str:
             [
                 f"`{folder.name}`",
                 f"`{made['commit'][:7]}`",
-                f"`{card['recipe']}` {card['recipe_hash'][:8]}",
+                f"`{card['recipe']}` {' + '.join(one[:8] for one in card['recipe_hash'].split(' + '))}",
                 f"`{evaluation['provenance']['split_hash'][:12]}`",
-                str(card["seed"]),
+                "" if card["seed"] is None else str(card["seed"]),
                 str(card["weights"]["origin"]),
                 f"{card['environment']['processor']}, {card['environment']['cores']} cores",
             ]
@@ -185,11 +185,7 @@ def plain() -> str:
         rows.append(
             [
                 f"`{folder.name}` less the plain script's end",
-                *(
-                    f"{tests[key]['value']:+.3f} "
-                    f"[{tests[key]['interval']['low']:+.3f}, {tests[key]['interval']['high']:+.3f}]"
-                    for key in HEADLINE
-                ),
+                *(difference(tests[key]) for key in HEADLINE),
                 "",
             ]
         )
@@ -228,12 +224,9 @@ def leak() -> str:
 def validated() -> str:
     """Return what kept trainings on whole lesions reached on the validation part."""
     rows = []
-    for folder, card, evaluation, _ in kept():
-        # Another evaluation of the same training bears its name.
-        if evaluation["provenance"]["protocol"] != "lesion" or card["name"] != folder.name:
+    for folder, card, evaluation, epochs in trainings():
+        if evaluation["provenance"]["protocol"] != "lesion":
             continue
-        with (folder / "history.csv").open(newline="", encoding="utf-8") as stream:
-            epochs = list(csv.DictReader(stream))
         best = epochs[card["best_epoch"] - 1]
         rows.append(
             [
@@ -248,6 +241,51 @@ def validated() -> str:
         )
     heads = ["run", "best epoch", "balanced accuracy", "macro F1", "accuracy", "loss", "training"]
     return table(heads, rows)
+
+
+def epochs() -> str:
+    """Return what the validation part loses in each score where another one chooses the epoch.
+
+    Of kept trainings by the default recipe, epochs on smaller images and of the head alone left out.
+    """
+    scores = ("val_balanced_accuracy", "val_macro_f1", "val_accuracy", "val_loss")
+    words = {name: name.removeprefix("val_").replace("_", " ").replace("f1", "F1") for name in scores}
+    histories = []
+    for _, card, _, found in trainings():
+        if card["recipe"] != "default":
+            continue
+        rows = [row for row in found if row["phase"] == "whole"]
+        # A loss is better where it is lower.
+        histories.append(
+            [{name: float(row[name]) * (-1 if name == "val_loss" else 1) for name in scores} for row in rows]
+        )
+    lines = []
+    for chooser in scores:
+        lost = dict.fromkeys(scores, 0.0)
+        for rows in histories:
+            chosen = max(rows, key=operator.itemgetter(chooser))
+            for name in scores:
+                lost[name] += (max(row[name] for row in rows) - chosen[name]) / len(histories)
+        lines.append([words[chooser], *(f"{lost[name]:.3f}" for name in scores)])
+    heads = [
+        "chosen by",
+        *(f"lost of {words[name]}" if name != "val_loss" else "added to loss" for name in scores),
+    ]
+    return table(heads, lines) + f"\nMeans of {len(histories)} trainings.\n"
+
+
+def attention() -> str:
+    """Return what trainings without attention gain on the validation part over the same with it."""
+    found = json.loads((RESULTS / "attention.json").read_text(encoding="utf-8"))
+    rows = [
+        [
+            f"`{pair['run']}` less `{pair['other']}`",
+            *(difference(pair["differences"][key]) for key in HEADLINE),
+        ]
+        for pair in found["results"]["pairs"]
+    ]
+    heads = ["without attention less with it", "balanced accuracy", "macro F1", "macro AUC", "accuracy"]
+    return table(heads, rows) + made_by(found)
 
 
 def headline_of(evaluation: dict[str, Any]) -> list[str]:
@@ -521,9 +559,27 @@ def kept() -> Iterator[tuple[Path, dict[str, Any], dict[str, Any], dict[str, Any
             yield folder, card, evaluation, how
 
 
+def trainings() -> Iterator[tuple[Path, dict[str, Any], dict[str, Any], list[dict[str, str]]]]:
+    """Yield each kept training's folder, card, evaluation and epochs.
+
+    Ensembles have none, and another evaluation of the same training bears that one's name.
+    """
+    for folder, card, evaluation, _ in kept():
+        history = folder / "history.csv"
+        if history.exists() and card["name"] == folder.name:
+            with history.open(newline="", encoding="utf-8") as stream:
+                yield folder, card, evaluation, list(csv.DictReader(stream))
+
+
 def with_interval(value: float, interval: dict[str, Any]) -> str:
     """Return a value with its 95 percent interval."""
     return f"{value:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+def difference(found: dict[str, Any]) -> str:
+    """Return a difference with its 95 percent interval."""
+    interval = found["interval"]
+    return f"{found['value']:+.3f} [{interval['low']:+.3f}, {interval['high']:+.3f}]"
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
@@ -668,6 +724,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "leak-kinds": leak_kinds,
     "costs": costs,
     "validated": validated,
+    "epochs": epochs,
+    "attention": attention,
     "formats": formats,
     "masks": masks,
     "benchmarks": benchmarks,

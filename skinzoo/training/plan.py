@@ -146,7 +146,11 @@ def make_plan(config: RunConfig) -> Plan:
             "hash": cases.split.hash,
             "stamps": list(cases.split.stamps),
         },
-        notices=(*prepare.case_notices(cases, config), *([reason] if reason else [])),
+        notices=(
+            *prepare.part_notices(variant),
+            *prepare.case_notices(cases, config),
+            *([reason] if reason else []),
+        ),
         parameters=counts.total,
         trainable=_weights(trained.trainable_variables),
         steps=steps,

@@ -158,6 +158,21 @@ def case_notices(cases: Cases, config: RunConfig) -> list[str]:
     return notices
 
 
+def part_notices(variant: ResolvedVariant) -> list[str]:
+    """Return which of a variant's own parts a recipe or the user has replaced."""
+    from skinzoo.variants import resolve_variant
+
+    now, own = variant.describe(), resolve_variant(variant.name).describe()
+    replaced = [
+        f"{part} {now[part]} ({own[part]})"
+        for part in ("cut", "attention", "fusion", "pooling")
+        if now[part] != own[part]
+    ]
+    if not replaced:
+        return []
+    return [f"Other parts than those of '{variant.name}' (in brackets) are trained: {', '.join(replaced)}."]
+
+
 def decoding_of(config: RunConfig, image_size: int) -> Decoding:
     """Return how files become pixels."""
     return Decoding(size=image_size, resize=config.data.resize, preprocessing=config.data.preprocessing)

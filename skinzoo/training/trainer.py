@@ -253,7 +253,8 @@ class _Training:
     def carry_out(self) -> TrainingResult:
         began = time.monotonic()
         import_keras()
-        for notice in prepare.case_notices(self.cases, self.config):
+        parts, cases = prepare.part_notices(self.variant), prepare.case_notices(self.cases, self.config)
+        for notice in (*parts, *cases):
             self.listener.notice(notice)
         hardware = prepare.hardware_of(self.config, self.group)
         if hardware.left_out and self.group.size == 1:

@@ -408,6 +408,15 @@ def test_a_plan_says_what_would_be(tiny):
     assert not plan.steps_are_estimated
 
 
+def test_a_plan_says_which_parts_are_not_the_variants_own(tiny):
+    assert not any("Other parts" in notice for notice in make_plan(tiny(recipe="scratch")).notices)
+    changed = make_plan(tiny("model.attention=none", "model.fusion=image_only", recipe="scratch"))
+    assert changed.notices[0] == (
+        "Other parts than those of 'cnn' (in brackets) are trained: attention none (soft), "
+        "fusion image_only (mlp)."
+    )
+
+
 def test_a_plan_times_features_and_the_steps_on_them_apart(tiny):
     whole, frozen = make_plan(tiny()), make_plan(tiny(recipe="frozen"))
     assert whole.feature_seconds is None
