@@ -67,6 +67,7 @@ def test_loading_nothing_is_an_error(tmp_path):
         create_model("cnn", weights=tmp_path / "x.weights.h5")
 
 
+@pytest.mark.slow
 def test_auto_numbered_layers_are_matched_whatever_was_built_before(tmp_path):
     first = create_model("inceptionresnetv2", image_size=75)
     network = first.get_layer("backbone")

@@ -145,6 +145,7 @@ def test_a_process_that_dies_leaves_a_row(deadly):
     assert row["stage"] == "build" and row["built"]["backbone"] == "deadly"
 
 
+@pytest.mark.slow
 def test_what_was_measured_before_memory_ran_out_is_kept():
     # A batch of 32 TB of images, which no machine allocates.
     row = measure_in_child("cnn", ProfileSettings(**{**QUICK.to_dict(), "batch": 10**10}))

@@ -102,6 +102,7 @@ def test_a_signal_saves_and_exits_130(sample_home, uninterrupted, tmp_path, numb
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_stops_at_once(sample_home, uninterrupted, tmp_path):
     # Steps far longer than the test, so that only the second signal can end the process in time.
     program = textwrap.dedent(

@@ -50,9 +50,8 @@ def saved_state(run):
     return None if checkpoint is None else checkpoint.state
 
 
-@pytest.mark.parametrize(
-    "recipe", ["frozen", *(pytest.param(name, marks=pytest.mark.slow) for name in ("yao", "paper"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["frozen", "yao", "paper"])
 def test_killed_runs_of_other_recipes_end_as_if_they_had_not_been(tiny, tmp_path, sample_home, recipe):
     config = tiny(*SETTINGS, *CASES[recipe], recipe=recipe)
     whole = RunFolder(train(config, folder=tmp_path, name="whole").run)

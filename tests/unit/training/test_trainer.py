@@ -206,7 +206,10 @@ def test_the_first_epochs_on_smaller_images_train_the_same_network(tiny_train):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("model.pooling=flatten", "with pooling 'flatten' the weights depend on the size"),
+        pytest.param(
+            *("model.pooling=flatten", "with pooling 'flatten' the weights depend on the size"),
+            marks=pytest.mark.slow,
+        ),
         ("training.method=linear", "method 'linear' computes features of one size"),
     ],
 )
