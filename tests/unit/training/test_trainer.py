@@ -133,7 +133,6 @@ def test_a_run_that_is_removed_meanwhile_is_an_error_that_says_so(finished, tmp_
             resume(copy)
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_history_and_another_another(tiny_train):
     settings = ("hardware.deterministic=true", "training.epochs=2")
     first, second, other = (tiny_train(*settings, *more) for more in ((), (), ("training.seed=1",)))
