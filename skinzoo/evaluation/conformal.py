@@ -106,7 +106,7 @@ def check_coverage(coverage: float) -> None:
         UsageError: It is not between 0 and 1.
     """
     if not 0 < coverage < 1:
-        raise UsageError(f"`coverage` must lie within 0..1. Received: {coverage:g}.")
+        raise UsageError(f"`coverage` must lie between 0 and 1, both excluded. Received: {coverage:g}.")
 
 
 def fit_conformal(validation: Predictions, coverage: float = 0.9, method: str = RAPS) -> Conformal:

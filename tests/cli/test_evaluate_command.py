@@ -108,7 +108,7 @@ def test_a_bad_file_ends_with_3_and_one_line(invoke, published, change, words):
         # Before the run is looked for, let alone asked to predict.
         (["no-such-run", "--part", "tst"], 2, "Did you mean 'test'?"),
         (["no-such-run", "--calibrate", "vectors"], 2, "Did you mean 'vector'?"),
-        (["no-such-run", "--coverage", "1"], 2, "`coverage` must lie within 0..1"),
+        (["no-such-run", "--coverage", "1"], 2, "`coverage` must lie between 0 and 1, both excluded"),
         (["no-such-run", "--draws", "5"], 2, "`draws` must be at least 100"),
         (["--predictions", "missing.csv"], 3, "No such file"),
         (["--predictions", "p.txt"], 3, "must end in .csv or .parquet"),
